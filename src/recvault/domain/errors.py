@@ -1,0 +1,162 @@
+"""The one family of errors.
+
+Every error carries a sentence for the person who meets it (what happened, and what to do about it) and a stable
+``code``. Which HTTP status or exit code a class becomes is decided in one place of each interface, never here.
+Error texts carry no personal data: they end up in logs.
+"""
+
+from __future__ import annotations
+
+
+class RecvaultError(Exception):
+    """Root of all errors raised on purpose. ``str(error)`` says what happened and what to do."""
+
+    code = "error"
+
+
+class InvalidInput(RecvaultError):
+    """What was sent cannot be understood or contradicts itself; nothing was stored."""
+
+    code = "invalid-input"
+
+
+class TooLarge(InvalidInput):
+    """A named limit was passed; the text says which one and its value."""
+
+    code = "too-large"
+
+
+class ContentMismatch(InvalidInput):
+    """Length or digest differ from what the sender announced: the upload was cut or altered; send it again."""
+
+    code = "content-mismatch"
+
+
+class NotAuthenticated(RecvaultError):
+    """No valid credential."""
+
+    code = "not-authenticated"
+
+
+class Forbidden(RecvaultError):
+    """The credential is valid, the act is not allowed to it."""
+
+    code = "forbidden"
+
+
+class NotFound(RecvaultError):
+    """No such thing, or not for this person to know of."""
+
+    code = "not-found"
+
+
+class Conflict(RecvaultError):
+    """The request contradicts what is stored already."""
+
+    code = "conflict"
+
+
+class Destroyed(RecvaultError):
+    """It was here and has been destroyed; it will not come back."""
+
+    code = "destroyed"
+
+
+class RangeNotSatisfiable(RecvaultError):
+    """A byte range outside the recording (RFC 9110, 14.4). ``length`` is the recording's size in bytes."""
+
+    code = "range-not-satisfiable"
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"the range lies outside the recording of {length} bytes; ask within it")
+        self.length = length
+
+
+class TransitionError(RecvaultError):
+    """A change of state that the life cycle does not know."""
+
+    code = "bad-transition"
+
+
+class ConfigurationError(RecvaultError):
+    """The configuration or policy cannot be used; the text names the key and the mend."""
+
+    code = "configuration"
+
+
+class ResidencyViolation(RecvaultError):
+    """A store stands, or seems to stand, where the policy does not allow it, or would copy or keep data."""
+
+    code = "residency"
+
+
+class Unavailable(RecvaultError):
+    """A part we need does not answer now; the same request may succeed later."""
+
+    code = "unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    """The object store cannot be reached or answers with a server fault."""
+
+    code = "store-unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached."""
+
+    code = "database-unavailable"
+
+
+class StoreError(RecvaultError):
+    """The object store refused, and asking again will not help."""
+
+    code = "store"
+
+
+class ObjectNotFound(StoreError):
+    """The object store says that there is no such object. Never used for any other failure."""
+
+    code = "object-not-found"
+
+
+class Tampered(RecvaultError):
+    """Authentication of sealed bytes failed: altered, truncated, swapped or sealed for another context."""
+
+    code = "tampered"
+
+
+class KeyringError(RecvaultError):
+    """The keyring cannot be opened or written."""
+
+    code = "keyring"
+
+
+class KeyNotFound(KeyringError):
+    """The key was never in this keyring."""
+
+    code = "key-not-found"
+
+
+class KeyDestroyed(KeyringError):
+    """The key has been destroyed: what it wrapped is beyond reach."""
+
+    code = "key-destroyed"
+
+
+class AuditFailure(RecvaultError):
+    """The audit log does not verify, or could not be written."""
+
+    code = "audit"
+
+
+class LedgerFailure(RecvaultError):
+    """The ledger outside the database does not verify, or the database is behind it."""
+
+    code = "ledger"
+
+
+class CertificateInvalid(RecvaultError):
+    """A certificate does not verify; the text says where."""
+
+    code = "certificate"
