@@ -1,0 +1,87 @@
+"""Accounts as the archive stores them: sources (machines), people, their tokens and sessions. Secrets only as hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from recvault.domain.access import Grant
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A system that sends communications. ``token_hash`` is SHA-256 of its random token; ``notice_ref`` and
+    ``balancing_ref`` name the privacy notice and balancing test its communications were made under by default."""
+
+    id: str
+    name: str
+    token_hash: bytes
+    notice_ref: str | None
+    balancing_ref: str | None
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class User:
+    """A person. ``name`` is the sign-in name; ``language`` fi or en."""
+
+    id: str
+    name: str
+    display_name: str
+    password_hash: str | None
+    grants: tuple[Grant, ...]
+    created_at: datetime
+    language: str = "fi"
+    agent_id: str | None = None
+    disabled_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Token:
+    """A bearer token of a person (API) or a browser session: ``hash`` is SHA-256 of the random secret."""
+
+    hash: bytes
+    user_id: str
+    kind: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaybackGrant:
+    """The right of one person to play one communication for one purpose until a moment; ``hash`` is SHA-256 of the
+    random value in the address."""
+
+    hash: bytes
+    communication_id: str
+    actor_id: str
+    purpose: str
+    opened_entry: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedPolicy:
+    """A retention policy in force: its text is kept whole, so that any row can be explained by the version it names."""
+
+    version: str
+    text: str
+    digest: str
+    activated_at: datetime
+    signed_by: str | None = None
+    signed_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeriodKey:
+    """The database's row for a day key or frozen-month key: writers lock it shared, closing locks it for update."""
+
+    key_id: str
+    period: str
+    generation: int
+    created_at: datetime
+    closing_at: datetime | None = None
+    destroyed_at: datetime | None = None

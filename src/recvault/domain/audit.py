@@ -1,0 +1,115 @@
+"""The audit log's entries and the hash that links them.
+
+Every act commits its entry in its own transaction, without a number; a sequencer numbers entries and links each to the
+one before. Entries hold ids, classes and counts, never a name, number, address or text of a person (rule 9).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from recvault.domain.ids import canonical_json, require_aware
+
+GENESIS = hashlib.sha256(b"recvault/audit/v1").digest()
+
+
+class Act(StrEnum):
+    """What was done, as ``scope:resource:action``."""
+
+    STORED = "communication:content:stored"
+    STORED_AGAIN = "communication:content:stored-again"
+    CONFLICT = "communication:content:conflict"
+    RESENT_AFTER_DESTRUCTION = "communication:content:resent-after-destruction"
+    OPENED = "communication:content:opened"
+    CLOSED = "communication:content:closed"
+    OPEN_REFUSED = "communication:content:open-refused"
+    SEARCHED = "communication:index:searched"
+    VIEWED = "communication:index:viewed"
+    DO_NOT_KEEP = "communication:retention:do-not-keep"
+    DO_NOT_KEEP_UNDONE = "communication:retention:do-not-keep-undone"
+    RETENTION_MOVED = "communication:retention:moved"
+    RELEASED = "communication:training:released"
+    HOLD_PLACED = "hold:hold:placed"
+    HOLD_RELEASED = "hold:hold:released"
+    SHREDDED = "destruction:communication:shredded"
+    INACCESSIBLE = "destruction:communication:inaccessible"
+    COMPLETE = "destruction:communication:complete"
+    STOPPED = "destruction:communication:stopped"
+    RUN_STOPPED = "destruction:run:stopped"
+    KEY_CREATED = "key:key:created"
+    KEY_DESTROYED = "key:key:destroyed"
+    KEYS_CONFIRMED = "key:backup:confirmed"
+    CUSTOMER_CHANGED = "register:customer:changed"
+    AGENT_CHANGED = "register:agent:changed"
+    SOURCE_ADDED = "account:source:added"
+    SOURCE_REVOKED = "account:source:revoked"
+    USER_ADDED = "account:user:added"
+    ROLE_GRANTED = "account:role:granted"
+    SIGNED_IN = "account:session:signed-in"
+    SIGN_IN_FAILED = "account:session:sign-in-failed"
+    SIGNED_OUT = "account:session:signed-out"
+    POLICY_SIGNED = "policy:policy:signed"
+    RESIDENCY_VIOLATED = "place:store:violated"
+    RESIDENCY_RESTORED = "place:store:restored"
+    ORPHAN_SWEPT = "store:object:swept"
+    LEDGER_REPLAYED = "ledger:entry:replayed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One act. ``actor`` is a random account id, ``source:…`` or ``system:…``; ``detail`` holds JSON values."""
+
+    id: str
+    at: datetime
+    actor: str
+    act: Act
+    target: str | None
+    purpose: str | None
+    detail: Mapping[str, object]
+    salt: bytes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", require_aware(self.at, "at"))
+
+
+def leaf_hash(entry: Entry) -> bytes:
+    """SHA-256 over the salt and the canonical entry; the salt lets an entry be purged while its hash stays."""
+    body = canonical_json(
+        {
+            "id": entry.id,
+            "at": entry.at.isoformat(timespec="microseconds"),
+            "actor": entry.actor,
+            "act": entry.act.value,
+            "target": entry.target,
+            "purpose": entry.purpose,
+            "detail": dict(entry.detail),
+        }
+    )
+    return hashlib.sha256(b"\x00" + entry.salt + body).digest()
+
+
+def link_hash(previous: bytes, index: int, leaf: bytes) -> bytes:
+    """The chain value at ``index``: depends on every entry up to it and on their order."""
+    return hashlib.sha256(b"\x01" + previous + index.to_bytes(8) + leaf).digest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SequencedEntry:
+    """An entry with its place in the chain: ``index`` from 0, ``leaf`` as committed, ``link`` as chained."""
+
+    entry: Entry
+    index: int
+    leaf: bytes
+    link: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChainHead:
+    """Number of sequenced entries and the last link (GENESIS when none)."""
+
+    size: int
+    link: bytes
