@@ -70,8 +70,9 @@ class Communications(Protocol):
     def wrapped_by(self, communication_id: str) -> tuple[str, ...]:
         """Every key id that ever wrapped its data key, in id order."""
 
-    def ids_under_key(self, key_id: str, limit: int) -> list[str]:
-        """Up to ``limit`` communications whose data key is now wrapped under the key, in id order."""
+    def ids_under_key(self, key_id: str, limit: int, *, after: str = "") -> list[str]:
+        """Up to ``limit`` communications whose data key is now wrapped under the key, in id order, ids greater than
+        ``after``."""
 
     def add_attention(self, communication_id: str, marks: Iterable[Attention]) -> None:
         """Adds marks; those already there stay."""
