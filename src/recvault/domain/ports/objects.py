@@ -3,11 +3,13 @@
 What every store keeps:
 
 * what ``put`` returned is durable, and nobody ever sees half an object;
-* ``ObjectNotFound`` is said only when the store itself says so; a fault is ``StoreUnavailable``, a refusal ``StoreError``;
-* deleting reports each failure. Success of a deletion is still no proof of absence: list versions and open uploads again.
+* ``ObjectNotFound`` is said only when the store itself says so; a fault is ``StoreUnavailable``, a refusal
+  ``StoreError``;
+* deleting reports each failure. Success of a deletion is still no proof of absence: list versions and open uploads
+  again.
 
-It leaves to others: sealing (only ciphertext comes here), names that reveal nothing, and the judgement whether the place
-is allowed (``domain.residency``).
+It leaves to others: sealing (only ciphertext comes here), names that reveal nothing, and the judgement whether the
+place is allowed (``domain.residency``).
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from recvault.domain.errors import InvalidInput
+from recvault.domain.errors import InvalidInput, StoreError
 from recvault.domain.ids import require_aware
 
 SMALL_OBJECT_LIMIT = 8 * 1024 * 1024
 """Bytes; the most that ``put_small`` takes."""
 
-NAME_LIMIT = 512
+NAME_LIMIT = 200
 """Characters of a whole object name."""
 
 SEGMENT_LIMIT = 128
@@ -34,17 +36,22 @@ SEGMENT_LIMIT = 128
 _SEGMENT = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._=-]{{0,{SEGMENT_LIMIT - 1}}}")
 
 
+def is_segment(text: str) -> bool:
+    """Whether ``text`` may stand between two slashes of an object name."""
+    return _SEGMENT.fullmatch(text) is not None
+
+
 def check_name(name: str) -> str:
     """Returns ``name`` when it is a lawful object name, raises InvalidInput otherwise.
 
-    Segments of ASCII letters, digits and ``. _ = -``, not beginning with a dot or dash, joined by single slashes. This is
-    the same for every store, so that an archive can move from a folder to S3 and back. No store promises to hold both an
-    object ``a`` and objects under ``a/``.
+    Segments of ASCII letters, digits and ``. _ = -``, not beginning with a dot or dash, joined by single slashes. This
+    is the same for every store, so that an archive can move from a folder to S3 and back. No store promises to hold
+    both an object ``a`` and objects under ``a/``.
     """
-    if len(name) > NAME_LIMIT or not all(_SEGMENT.fullmatch(part) for part in name.split("/")):
+    if len(name) > NAME_LIMIT or not all(map(is_segment, name.split("/"))):
         raise InvalidInput(
-            "this is not a lawful object name; use ASCII letters, digits and . _ = - in segments joined by /, "
-            f"at most {SEGMENT_LIMIT} characters a segment and {NAME_LIMIT} in all"
+            "this is not a lawful object name; use ASCII letters, digits and . _ = - in segments joined by /, at most "
+            f"{SEGMENT_LIMIT} characters a segment and {NAME_LIMIT} in all"
         )
     return name
 
@@ -59,6 +66,12 @@ def check_prefix(prefix: str) -> str:
     if prefix:
         check_name(prefix[:-1])
     return prefix
+
+
+class ObjectExists(StoreError):
+    """The name of a ``put_small`` is taken. It may be taken by an earlier try of the same caller: read it and see."""
+
+    code = "object-exists"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +101,7 @@ class ObjectVersion:
 class OpenUpload:
     """An upload begun and neither completed nor aborted; its parts occupy space and hold ciphertext.
 
-    ``name`` is the object's name. ``started`` is the store's time.
+    ``name`` is the object's name. ``started`` is the store's time, in a folder that of the last write.
     """
 
     name: str
@@ -129,11 +142,13 @@ class Versioning(StrEnum):
 class ObservedPlace:
     """What the store itself says about where and how it keeps objects. Never filled from configuration.
 
-    ``kind`` is ``s3``, ``folder`` or ``memory``. ``location`` is the bucket's own location (None: the store did not say;
-    a folder never can). ``endpoint`` is ``host:port`` of the connection, empty for a folder. ``encrypted_transport`` is
-    TLS with a verified certificate. ``lifecycle_rules`` are sentences, one for each enabled rule that expires, moves or
-    keeps objects. ``unreadable`` names settings the store refused to tell: whoever judges must treat them as unknown.
-    ``free_bytes`` is None where it cannot be known. ``default_retention_days`` is None without a default retention.
+    ``kind`` is ``s3``, ``folder`` or ``memory``. ``location`` is the bucket's own location (None: the store did not
+    say; a folder never can). ``endpoint`` is ``host:port`` of the connection, the source of the mount for a folder on
+    a network file system, and empty for a local folder. ``encrypted_transport`` is TLS with a verified certificate.
+    ``loopback`` says that the bytes do not leave this machine on their way. ``default_retention_days`` is None without
+    a default retention. ``lifecycle_rules`` are phrases, one for each enabled rule that expires or moves objects.
+    ``unreadable`` names settings the store refused to tell: whoever judges must treat them as unknown. ``free_bytes``
+    is None where it cannot be known.
     """
 
     kind: str
@@ -165,42 +180,43 @@ class ObjectStore(Protocol):
         """
 
     def put_small(self, name: str, data: bytes) -> StoredObject:
-        """Stores at most SMALL_OBJECT_LIMIT bytes under a name that must be new; StoreError when it exists.
+        """Stores at most SMALL_OBJECT_LIMIT bytes under a name that must be new; ObjectExists when it is taken.
 
         Folder, memory and S3 without versions decide this atomically. On a versioned S3 bucket Ceph ignores the
-        condition: there the name is looked for first and two racing writers both become versions, which the caller
-        sees in ``list_versions``.
+        condition: there the name is looked for first, and of two racing writers both may become versions, which
+        ``list_versions`` shows.
         """
 
     def get(self, name: str, version_id: str | None) -> Iterator[bytes]:
-        """The whole object in pieces; ObjectNotFound is raised by the first step at the latest. None: the newest."""
+        """The whole object in pieces; ObjectNotFound comes with the first step at the latest. None: the newest."""
 
     def get_range(self, name: str, version_id: str | None, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes from ``offset``; RangeNotSatisfiable when they are not all there."""
+        """Exactly ``length`` (1 or more) bytes from ``offset``; RangeNotSatisfiable when they are not all there."""
 
     def list_versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
         """Every version and delete marker under ``prefix`` ordered by name (bytewise), names greater than ``after``.
 
-        Memory is bounded by a page (or one directory), not by the number of objects. Within a name the newest is first.
+        Memory is bounded whatever the number of objects. Within a name the newest comes first.
         """
 
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         """Uploads begun under ``prefix`` that are neither completed nor aborted."""
 
     def abort_uploads(self, prefix: str) -> int:
-        """Aborts the open uploads under ``prefix`` and returns how many went; an upload that ended meanwhile is fine."""
+        """Aborts the open uploads under ``prefix``, living ones too, and returns how many went."""
 
     def delete_versions(self, items: Iterable[ObjectVersion]) -> list[DeleteFailure]:
         """Deletes exactly these versions, in bulk, and returns those whose end was not confirmed.
 
-        What is gone already counts as deleted. Absence is proven by listing again, not by an empty result.
+        What is gone already counts as deleted. Absence is proven by listing again, not by an empty result. When the
+        store as a whole does not answer, StoreUnavailable: some may be gone, ask again with the same items.
         """
 
     def observe(self) -> ObservedPlace:
         """Reads from the store where and how it keeps objects."""
 
     def now(self) -> datetime:
-        """The store's own clock, UTC; whole seconds on S3 (the Date header of an answer)."""
+        """The store's own clock, UTC; whole seconds on S3 (the Date header of an answer, RFC 9110, 6.6.1)."""
 
     def check(self) -> None:
         """Returns when the store answers and lets us in; raises otherwise. One cheap request."""
