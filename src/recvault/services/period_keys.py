@@ -8,7 +8,6 @@ and then counts zero. A destroyed key counts as gone only when no process can st
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 
 from recvault.domain.accounts import PeriodKey
@@ -116,22 +115,23 @@ class PeriodKeys:
 
     def _move_survivors(self, key: PeriodKey, now: datetime) -> bool:
         """Re-wraps what outlives the period; False when something is still to be purged under this key."""
-        frozen_month = now.astimezone(self._zone).strftime("%Y-%m")
-        waiting = False
+        month = now.astimezone(self._zone).strftime("%Y-%m")
+        all_moved = True
         seen = ""
         while batch := self._under(key, after=seen):
             seen = batch[-1]
+            frozen = self._prepare("frozen", month)  # before the transaction below: it has one of its own
             with self._database.begin() as unit:
                 held = unit.holds.covering(batch)
                 for communication in unit.communications.lock(batch):
                     if communication.key_id != key.key_id or communication.wrapped_key is None:
                         continue
                     if communication.id in held or _purge_was_late(communication, now):
-                        self.rewrap(unit, communication, self._prepare("frozen", frozen_month))
+                        self.rewrap(unit, communication, frozen)
                     else:
-                        waiting = True
+                        all_moved = False
                 unit.commit()
-        return not waiting
+        return all_moved
 
     def _under(self, key: PeriodKey, after: str) -> list[str]:
         with self._database.read() as unit:
@@ -170,7 +170,3 @@ class PeriodKeys:
 
 def _purge_was_late(communication: Communication, now: datetime) -> bool:
     return max(communication.destroy_at, communication.stored_at) + PATIENCE <= now
-
-
-DataKeyOf = Callable[[Communication], bytes]
-"""How the data key of a communication is had; playback puts a short cache before :meth:`PeriodKeys.unwrap`."""

@@ -216,6 +216,9 @@ class PeriodKeys(Protocol):
     def add(self, key: PeriodKey) -> None:
         """Conflict when the (period, generation) exists."""
 
+    def get(self, key_id: str) -> PeriodKey:
+        """NotFound when unknown."""
+
     def share(self, key_id: str) -> PeriodKey:
         """FOR SHARE until commit: the key cannot close under a writer. NotFound when unknown."""
 

@@ -1,0 +1,443 @@
+"""The ingest journey: from an authenticated source's bytes to a receipt that promises they are durable.
+
+Keeps rule 1 (object before row: ciphertext is durable before the row that names it and carries its key commits, together
+with the audit entry), rule 7 (every row has its ``destroy_at``) and rule 8 (an intact recording is accepted and marked,
+never refused). A crash leaves ciphertext whose key was never stored: already destroyed, swept later. Memory is bounded by
+the store's part size whatever the length. Reading the request and its limits is left to ``interfaces``.
+
+Protocol steps, labelled in :meth:`Ingest.accept`:
+
+ 1. the place is allowed now; 2. the source's id is looked up: destroyed, stored already, or new; 3. customer, contact
+ point, agent, team; 4. hash, seal and put the stream; 5. compare with what was announced; 6. purposes, ends, day key;
+ 7. one commit: row, wrapped key, audit entry; 8. receipt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from recvault.domain.accounts import Source
+from recvault.domain.audit import Act
+from recvault.domain.communication import (
+    Attention,
+    Communication,
+    Draft,
+    Receipt,
+    State,
+    StreamRecord,
+)
+from recvault.domain.errors import (
+    Conflict,
+    ContentMismatch,
+    DatabaseUnavailable,
+    Destroyed,
+    NotAuthenticated,
+    RecvaultError,
+    Unavailable,
+)
+from recvault.domain.ids import uuid7, uuid7_time
+from recvault.domain.ports.database import Database, UnitOfWork
+from recvault.domain.ports.keyring import Keyring
+from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.ports.system import Clock, Entropy
+from recvault.intake.media import decide_media_type
+from recvault.sealing.container import Sealer, StreamSeal, object_name, seal_stream, stream_context
+from recvault.sealing.fields import seal_fields
+from recvault.sealing.manifest import Manifest, open_manifest, seal_manifest
+from recvault.services.audit_log import AuditLog
+from recvault.services.customers import Customers, Parties
+from recvault.services.period_keys import PeriodKeys
+from recvault.services.places import Places
+from recvault.services.retention import Retention
+from recvault.services.sealed_fields import fields_of_draft
+
+ORIGINAL = "original"
+"""Name of the stream that holds the recording as it came."""
+
+INDEX_KEY = "index/1"
+"""Keyring id of the MAC key under which sources' ids are hashed."""
+
+HEAD = 4096
+"""Bytes looked at to tell the media type."""
+
+COMMIT_TRIES = 3
+"""A day key that begins to close under an upload is replaced by the next generation and the commit tried again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestLimits:
+    """Named limits. ``commit_deadline``: a commit later than this after the id was made is refused, which lets the
+    sweeper take nameless objects that are older than twice that."""
+
+    conflict_quota: int = 100
+    commit_deadline: timedelta = timedelta(hours=12)
+    unset_notice: str = "unset"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Stored:
+    """A sealed stream in the object store that no row names yet."""
+
+    communication_id: str
+    data_key: bytes
+    record: StreamRecord
+    seal: StreamSeal
+    media_type: str
+    media_differs: bool
+
+
+class Ingest:
+    """Accepts communications from sources."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ObjectStore,
+        keyring: Keyring,
+        period_keys: PeriodKeys,
+        retention: Retention,
+        customers: Customers,
+        places: Places,
+        audit: AuditLog,
+        clock: Clock,
+        entropy: Entropy,
+        limits: IngestLimits,
+        helper: Executor | None = None,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._keyring = keyring
+        self._period_keys = period_keys
+        self._retention = retention
+        self._customers = customers
+        self._places = places
+        self._audit = audit
+        self._clock = clock
+        self._entropy = entropy
+        self._limits = limits
+        self._helper = helper
+
+    def accept(self, source: Source, draft: Draft, content: Iterable[bytes]) -> Receipt:
+        """Stores one communication. Raises ContentMismatch (cut or altered: send again), Conflict (same id, other
+        content; kept aside), Destroyed (was here, is gone), NotAuthenticated (token revoked meanwhile), Unavailable."""
+        self._places.require_writable()  # 1
+        ref_hash = self._hash_ref(source, draft)
+        known = self._look_up(source, ref_hash)  # 2
+        if known is not None and draft.sha256 == self._manifest(known).plaintext_sha256:
+            return self._seen_again(source, known, draft, content)
+        with self._database.read() as unit:
+            parties = self._customers.resolve(unit, draft)  # 3
+        stored = self._put(draft, content)  # 4
+        try:
+            _require_announced(draft, stored.seal)  # 5
+            if known is None:
+                return self._commit(source, draft, ref_hash, parties, stored)  # 6, 7, 8
+            return self._settle_duplicate(source, draft, known, parties, stored)
+        except DatabaseUnavailable:
+            raise  # the commit may have happened: the object stays, the sweeper knows
+        except RecvaultError:
+            self._discard(stored.communication_id)
+            raise
+
+    def _hash_ref(self, source: Source, draft: Draft) -> bytes:
+        return self._keyring.mac(INDEX_KEY, f"{source.id}\0{draft.source_ref}".encode())
+
+    def _look_up(self, source: Source, ref_hash: bytes) -> Communication | None:
+        with self._database.read() as unit:
+            gone = unit.destructions.by_source_ref(source.id, ref_hash)
+            known = unit.communications.by_source_ref(source.id, ref_hash)
+        if gone is not None:
+            self._audit.note(
+                actor=f"source:{source.id}", act=Act.RESENT_AFTER_DESTRUCTION, target=gone.communication_id
+            )
+            raise Destroyed("this communication was stored and has been destroyed; remove it from the spool")
+        return known
+
+    def _manifest(self, communication: Communication) -> Manifest:
+        if communication.sealed_manifest is None:
+            raise Destroyed("this communication has been destroyed; remove it from the spool")
+        return open_manifest(self._period_keys.unwrap(communication), communication.id, communication.sealed_manifest)
+
+    # --- 4: the stream
+
+    def _put(self, draft: Draft, content: Iterable[bytes]) -> _Stored:
+        communication_id = uuid7(self._clock.now(), self._entropy.bytes(10))
+        data_key = self._entropy.bytes(32)
+        head, chunks = _peek(content)
+        media_type, differs = decide_media_type(draft.media_type, draft.filename, head)
+        name = object_name(communication=communication_id, stream=ORIGINAL, generation=1)
+        sealer = Sealer(
+            key=data_key,
+            context=stream_context(communication=communication_id, stream=ORIGINAL, generation=1),
+            helper=self._helper,
+        )
+        put = self._store.put(name, seal_stream(sealer, chunks))
+        seal = sealer.seal
+        if put.length != seal.ciphertext_length:
+            self._discard(communication_id)
+            raise Unavailable("the object store kept fewer bytes than were sent; send the recording again")
+        record = StreamRecord(
+            name=ORIGINAL,
+            generation=1,
+            object_name=name,
+            version_id=put.version_id,
+            plaintext_length=seal.plaintext_length,
+            ciphertext_length=seal.ciphertext_length,
+            ciphertext_sha256=seal.ciphertext_sha256,
+        )
+        return _Stored(
+            communication_id=communication_id,
+            data_key=data_key,
+            record=record,
+            seal=seal,
+            media_type=media_type,
+            media_differs=differs,
+        )
+
+    def _discard(self, communication_id: str) -> None:
+        """Best effort: what no row names is already without a key; the sweeper takes what stays."""
+        try:
+            self._store.delete_versions(self._store.list_versions(f"{communication_id}/"))
+        except Unavailable:
+            return
+
+    # --- 6 and 7: ends, key, commit
+
+    def _commit(
+        self, source: Source, draft: Draft, ref_hash: bytes | None, parties: Parties, stored: _Stored, *,
+        conflict_of: str | None = None,
+    ) -> Receipt:
+        row = self._row(source, draft, ref_hash, parties, stored, conflict_of)
+        for attempt in range(1, COMMIT_TRIES + 1):
+            key_id = self._period_keys.prepare(row.destroy_at)
+            wrapped = self._period_keys.wrap(row.id, key_id, stored.data_key)
+            row = replace(row, key_id=key_id, wrapped_key=wrapped)
+            try:
+                return self._commit_once(source, draft, row, parties, stored)
+            except Conflict:
+                winner = None if ref_hash is None else self._look_up(source, ref_hash)
+                if winner is not None:  # the same upload was quicker by another way
+                    return self._settle_duplicate(source, draft, winner, parties, stored)
+                if attempt == COMMIT_TRIES:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _commit_once(
+        self, source: Source, draft: Draft, row: Communication, parties: Parties, stored: _Stored
+    ) -> Receipt:
+        receipt = _receipt(row, stored.seal.plaintext_sha256)
+        try:
+            with self._database.begin() as unit:
+                self._require_in_time(row.id)
+                if unit.accounts.share_source(source.id).revoked_at is not None:
+                    raise NotAuthenticated("the source's token was revoked during the upload; nothing was stored")
+                point_id = self._customers.keep_point(unit, parties)
+                row = replace(row, contact_point_id=point_id)
+                unit.register.share_guards(
+                    customer_ids=[row.customer_id] if row.customer_id else [],
+                    contact_point_ids=[point_id] if point_id else [],
+                )
+                self._period_keys.share(unit, row.key_id)
+                unit.communications.add(row)
+                if row.conflict_of is not None:
+                    unit.communications.add_attention(row.conflict_of, [Attention.CONFLICTING_CONTENT])
+                self._record(unit, source, row)
+                unit.commit()
+        except DatabaseUnavailable:
+            self._require_committed(row.id)
+        return receipt
+
+    def _require_committed(self, communication_id: str) -> None:
+        """An unknown commit is looked up, never undone: raises again unless the row is there."""
+        with self._database.read() as unit:
+            if not unit.communications.existing_ids([communication_id]):
+                raise DatabaseUnavailable("the database did not confirm the upload; send it again")
+
+    def _require_in_time(self, communication_id: str) -> None:
+        if self._clock.now() - uuid7_time(communication_id) > self._limits.commit_deadline:
+            raise ContentMismatch("the upload took longer than the commit deadline; send it again")
+
+    def _record(self, unit: UnitOfWork, source: Source, row: Communication) -> None:
+        self._audit.record(
+            unit,
+            actor=f"source:{source.id}",
+            act=Act.STORED if row.conflict_of is None else Act.CONFLICT,
+            target=row.id,
+            detail={
+                "channel": row.channel.value,
+                "length": row.length,
+                "destroy_at": row.destroy_at.isoformat(),
+                "policy": row.policy_version,
+                "place": row.place_declared,
+                "attention": sorted(mark.value for mark in row.attention),
+                "conflict_of": row.conflict_of,
+            },
+        )
+
+    def _row(
+        self, source: Source, draft: Draft, ref_hash: bytes | None, parties: Parties, stored: _Stored,
+        conflict_of: str | None,
+    ) -> Communication:
+        now = self._clock.now()
+        place = self._places.record()
+        notice = draft.notice_ref or source.notice_ref
+        blank = Communication(
+            id=stored.communication_id,
+            source_id=source.id,
+            source_ref_hash=ref_hash,
+            conflict_of=conflict_of,
+            channel=draft.channel,
+            direction=draft.direction,
+            started_at=draft.started_at,
+            ended_at=draft.ended_at,
+            stored_at=now,
+            customer_id=parties.customer_id,
+            customer_kind=parties.customer_kind,
+            contact_point_id=None,
+            agent_id=parties.agent_id,
+            team=draft.team or parties.team,
+            queue=draft.queue,
+            case_ref=draft.case_ref,
+            tags=draft.tags,
+            answered=draft.answered,
+            media_type=stored.media_type,
+            notice_ref=notice or self._limits.unset_notice,
+            balancing_ref=source.balancing_ref or self._limits.unset_notice,
+            length=stored.seal.plaintext_length,
+            policy_version="",
+            destroy_at=now,
+            purposes=(),
+            attention=frozenset(),
+            state=State.STORED,
+            key_id="",
+            wrapped_key=None,
+            sealed_fields=seal_fields(
+                stored.data_key, stored.communication_id, fields_of_draft(draft), self._entropy.bytes(12)
+            ),
+            sealed_manifest=seal_manifest(
+                stored.data_key,
+                Manifest(
+                    communication=stored.communication_id,
+                    streams=(stored.record,),
+                    plaintext_sha256=stored.seal.plaintext_sha256,
+                ),
+                self._entropy.bytes(12),
+            ),
+            streams=(stored.record,),
+            place_declared=place.declared,
+            place_observed=place.observed,
+            do_not_keep_at=now if self._retention.asks_not_to_keep(draft.tags) else None,
+            relationship_ended_at=parties.relationship_ended_at,
+        )
+        row = self._retention.with_ends(blank)
+        return replace(row, attention=_marks(draft, parties, stored, row, now, has_notice=bool(notice)))
+
+    # --- uploads seen before
+
+    def _seen_again(
+        self, source: Source, known: Communication, draft: Draft, content: Iterable[bytes]
+    ) -> Receipt:
+        """The announced digest is the stored one: the bytes are read and compared, and nothing is stored twice."""
+        digest = hashlib.sha256()
+        length = 0
+        for chunk in content:
+            digest.update(chunk)
+            length += len(chunk)
+        if digest.hexdigest() != draft.sha256:
+            raise ContentMismatch("the content does not have the digest that was announced; send it again")
+        return self._first_receipt(source, known, digest.hexdigest())
+
+    def _settle_duplicate(
+        self, source: Source, draft: Draft, known: Communication, parties: Parties, stored: _Stored
+    ) -> Receipt:
+        """Same source id: the same content gives the first receipt, other content is kept aside and refused."""
+        if self._manifest(known).plaintext_sha256 == stored.seal.plaintext_sha256:
+            self._discard(stored.communication_id)
+            return self._first_receipt(source, known, stored.seal.plaintext_sha256)
+        with self._database.read() as unit:
+            aside = unit.communications.conflicts_of_source(source.id)
+        if aside >= self._limits.conflict_quota:
+            raise Conflict(
+                "this id is stored with other content, and the quota of conflicting uploads of this source is full; "
+                "give each communication an id of its own, then have a person settle those kept aside"
+            )
+        kept = self._commit(source, draft, None, parties, stored, conflict_of=known.id)
+        raise ConflictKeptAside(kept.id)
+
+    def _first_receipt(self, source: Source, known: Communication, sha256: str) -> Receipt:
+        self._audit.note(actor=f"source:{source.id}", act=Act.STORED_AGAIN, target=known.id)
+        return replace(_receipt(known, sha256), already_stored=True)
+
+
+class ConflictKeptAside(Conflict):
+    """Other content came under an id that is stored; it lies beside, marked, until a person settles it."""
+
+    def __init__(self, kept_as: str) -> None:
+        super().__init__(
+            f"this id is stored with other content; what was sent now is kept aside as {kept_as} for a person to settle; "
+            "give each communication an id of its own"
+        )
+        self.kept_as = kept_as
+
+
+def _peek(content: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes, and an iterator that still yields everything."""
+    rest = iter(content)
+    first: list[bytes] = []
+    size = 0
+    for chunk in rest:
+        first.append(chunk)
+        size += len(chunk)
+        if size >= HEAD:
+            break
+    head = b"".join(first)[:HEAD] if first else b""
+
+    def everything() -> Iterator[bytes]:
+        yield from first
+        first.clear()
+        yield from rest
+
+    return head, everything()
+
+
+def _require_announced(draft: Draft, seal: StreamSeal) -> None:
+    if draft.length is not None and draft.length != seal.plaintext_length:
+        raise ContentMismatch(
+            f"{seal.plaintext_length} bytes came, {draft.length} were announced; the upload was cut or grew: send it again"
+        )
+    if draft.sha256 is not None and draft.sha256 != seal.plaintext_sha256:
+        raise ContentMismatch("the content does not have the digest that was announced; send it again")
+
+
+def _marks(
+    draft: Draft, parties: Parties, stored: _Stored, row: Communication, now: datetime, *, has_notice: bool
+) -> frozenset[Attention]:
+    marks = set(draft.attention) | set(parties.marks)
+    if not has_notice:
+        marks.add(Attention.NO_NOTICE)
+    if row.length == 0:
+        marks.add(Attention.EMPTY_CONTENT)
+    if stored.media_differs:
+        marks.add(Attention.MEDIA_TYPE_DIFFERS)
+    if row.conflict_of is not None:
+        marks.add(Attention.CONFLICTING_CONTENT)
+    if row.destroy_at <= now:
+        marks.add(Attention.OVERDUE_ON_ARRIVAL)
+    return frozenset(marks)
+
+
+def _receipt(row: Communication, sha256: str) -> Receipt:
+    return Receipt(
+        id=row.id,
+        sha256=sha256,
+        length=row.length,
+        stored_at=row.stored_at,
+        destroy_at=row.destroy_at,
+        place=row.place_declared,
+        needs_attention=tuple(sorted(row.attention)),
+    )

@@ -1,0 +1,306 @@
+"""The purge journey: what is due is destroyed, seen to be gone, and certified.
+
+Keeps rule 3 (holds decide last: guard rows, then rows, then holds again, in the transaction that destroys), rule 4 (ledger
+before shred), rule 5 (every step can be repeated; a crash between any two ends in the same place), rule 6 (absence is read),
+rule 7 (the end is computed again from the facts; a row that differs stops and waits for a person).
+
+Protocol steps, labelled in :meth:`Purge.run_batch`:
+
+ 1. claim due rows in id order; 2. ledger intent, one signed entry; 3. one transaction: guards, rows, holds, ends, shred;
+ 4. abort uploads, delete all versions; 5. list and find nothing; 6. one transaction: certificate, tombstone, row gone;
+ 7. ledger outcome. Rows found ``destroying`` (a crash after 3) go straight to 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from recvault.domain.accounts import SignedPolicy
+from recvault.domain.audit import Act
+from recvault.domain.communication import Communication, State
+from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
+from recvault.domain.errors import StoreUnavailable
+from recvault.domain.ids import uuid7
+from recvault.domain.ledger import LedgerKind
+from recvault.domain.ports.database import Database, UnitOfWork
+from recvault.domain.ports.objects import ObjectStore, ObjectVersion
+from recvault.domain.ports.system import Clock, Entropy
+from recvault.services.audit_log import AuditLog
+from recvault.services.certificates import Certificates
+from recvault.services.ledger import Ledger
+from recvault.services.period_keys import PeriodKeys
+from recvault.services.retention import Retention
+
+ACTOR = "system:purge"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PurgeLimits:
+    """``batch`` rows a claim; ``lease`` until another worker may take over; ``clock_skew`` between worker, database and
+    store beyond which nothing is destroyed; ``recheck_for``: how long certified ids are looked for again."""
+
+    batch: int = 1000
+    lease: timedelta = timedelta(seconds=300)
+    clock_skew: timedelta = timedelta(minutes=2)
+    recheck_for: timedelta = timedelta(days=30)
+    recheck_every: timedelta = timedelta(hours=20)
+
+
+@dataclass(kw_only=True, slots=True)
+class PurgeReport:
+    """What a run did. ``stopped_because`` is set when destruction is off; ids are random and may be logged."""
+
+    due: int = 0
+    destroyed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
+    keys_destroyed: list[str] = field(default_factory=list)
+    stopped_because: str | None = None
+
+
+class Purge:
+    """Destroys what is due. Any number of workers may run it at once."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ObjectStore,
+        period_keys: PeriodKeys,
+        retention: Retention,
+        ledger: Ledger,
+        certificates: Certificates,
+        audit: AuditLog,
+        clock: Clock,
+        entropy: Entropy,
+        limits: PurgeLimits,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._period_keys = period_keys
+        self._retention = retention
+        self._ledger = ledger
+        self._certificates = certificates
+        self._audit = audit
+        self._clock = clock
+        self._entropy = entropy
+        self._limits = limits
+
+    def forecast(self, limit: int = 1000) -> PurgeReport:
+        """What a run now would find due; changes nothing."""
+        report = PurgeReport(stopped_because=self._obstacle())
+        with self._database.read() as unit:
+            report.due = unit.communications.count_due(self._clock.now())
+        return report
+
+    def run(self, worker: str) -> PurgeReport:
+        """Batches until nothing is due, then day keys whose time is over, then certificates *complete*."""
+        report = self.forecast()
+        if report.stopped_because is not None:
+            self._audit.note(actor=ACTOR, act=Act.RUN_STOPPED, detail={"reason": report.stopped_because})
+            return report
+        while self.run_batch(worker, report):
+            pass
+        report.keys_destroyed += self._period_keys.close_due()
+        report.completed += self.complete()
+        return report
+
+    def run_batch(self, worker: str, report: PurgeReport) -> bool:
+        """One batch; False when nothing was due any more."""
+        now = self._clock.now()
+        with self._database.begin() as unit:  # 1
+            claimed = unit.communications.claim_due(
+                now=now, limit=self._limits.batch, worker=worker, lease_until=now + self._limits.lease
+            )
+            unit.commit()
+        if not claimed:
+            return False
+        fresh = [item for item in claimed if item.state == State.STORED]
+        resumed = [item for item in claimed if item.state == State.DESTROYING]
+        if fresh:
+            batch = uuid7(now, self._entropy.bytes(10))
+            ids = [item.communication_id for item in fresh]
+            self._ledger.write(LedgerKind.INTENT, {"batch": batch, "items": ids})  # 2
+            resumed += self._shred(fresh, batch, worker, report)  # 3
+        self._finish(resumed, worker, report)  # 4 to 7
+        return len(claimed) == self._limits.batch
+
+    # --- 3: the transaction that destroys
+
+    def _shred(self, items: Sequence[DueItem], batch: str, worker: str, report: PurgeReport) -> list[DueItem]:
+        started_at = self._clock.now()
+        fences = {item.communication_id: item for item in items}
+        shredded: list[DueItem] = []
+        policies: dict[str, SignedPolicy] = {}
+        with self._database.begin() as unit:
+            rows = self._lock(unit, list(fences))
+            held = unit.holds.covering([row.id for row in rows])
+            back: list[str] = []
+            for row in rows:
+                item = fences[row.id]
+                if row.id in held or row.destroy_at > started_at:
+                    report.kept.append(row.id)
+                    back.append(row.id)
+                elif self._retention.with_ends(row).destroy_at != row.destroy_at:
+                    self._stop(unit, row, report)
+                    back.append(row.id)
+                elif row.state is State.STORED:
+                    policy = policies.setdefault(row.policy_version, unit.policies.get(row.policy_version))
+                    self._shred_row(unit, row, item, batch, policy, worker, started_at)
+                    shredded.append(item)
+            unit.communications.release_claims(back, worker)
+            unit.commit()
+        return shredded
+
+    def _lock(self, unit: UnitOfWork, ids: list[str]) -> list[Communication]:
+        seen = unit.communications.find(ids)
+        unit.register.lock_guards(
+            customer_ids={row.customer_id for row in seen if row.customer_id},
+            contact_point_ids={row.contact_point_id for row in seen if row.contact_point_id},
+        )
+        return unit.communications.lock(ids)
+
+    def _stop(self, unit: UnitOfWork, row: Communication, report: PurgeReport) -> None:
+        unit.communications.stop(row.id, "end-differs-from-policy")
+        self._audit.record(
+            unit, actor=ACTOR, act=Act.STOPPED, target=row.id, detail={"reason": "end-differs-from-policy"}
+        )
+        report.stopped.append(row.id)
+
+    def _shred_row(
+        self,
+        unit: UnitOfWork,
+        row: Communication,
+        item: DueItem,
+        batch: str,
+        policy: SignedPolicy,
+        worker: str,
+        started_at: datetime,
+    ) -> None:
+        unit.destructions.add(
+            Destruction(
+                communication_id=row.id,
+                source_id=row.source_id,
+                source_ref_hash=row.source_ref_hash,
+                batch=batch,
+                trigger=Trigger.RETENTION if row.do_not_keep_at is None else Trigger.DO_NOT_KEEP,
+                stage=Stage.SHREDDED,
+                facts=self._certificates.evidence(
+                    row, policy_signed_by=policy.signed_by or "nobody", started_at=started_at
+                ),
+                key_ids=unit.communications.wrapped_by(row.id),
+                shredded_at=self._clock.now(),
+            )
+        )
+        unit.communications.shred(row.id, worker=worker, fence=item.fence)
+        unit.accounts.drop_playback(expired_before=started_at, communication_ids=[row.id])
+        if row.contact_point_id:
+            unit.register.drop_unused_points([row.contact_point_id])
+        self._audit.record(unit, actor=ACTOR, act=Act.SHREDDED, target=row.id, detail={"batch": batch})
+
+    # --- 4 to 7: objects, absence, certificate, outcome
+
+    def _finish(self, items: Sequence[DueItem], worker: str, report: PurgeReport) -> None:
+        if not items:
+            return
+        gone: list[DueItem] = []
+        try:
+            self._delete_objects([item.communication_id for item in items])  # 4
+            gone = [item for item in items if self.absent(item.communication_id)]  # 5
+        except StoreUnavailable:
+            pass  # the rows stay ``destroying``: unreadable, and taken up again at the next tick
+        missing = {item.communication_id for item in items} - {item.communication_id for item in gone}
+        report.unfinished += sorted(missing)
+        absent_at = self._clock.now()
+        with self._database.begin() as unit:  # 6
+            for item in gone:
+                self._certify(unit, item, worker, absent_at)
+            unit.communications.release_claims(sorted(missing), worker)
+            unit.commit()
+        if gone:
+            done = [item.communication_id for item in gone]
+            report.destroyed += done
+            self._ledger.write(LedgerKind.DONE, {"items": done})  # 7
+
+    def _delete_objects(self, ids: Sequence[str]) -> None:
+        found: list[ObjectVersion] = []
+        for communication_id in ids:
+            prefix = f"{communication_id}/"
+            self._store.abort_uploads(prefix)
+            found.extend(self._store.list_versions(prefix))
+        self._store.delete_versions(found)
+
+    def absent(self, communication_id: str) -> bool:
+        """Whether listing all versions and open uploads of the item finds nothing (rule 6)."""
+        prefix = f"{communication_id}/"
+        versions = next(iter(self._store.list_versions(prefix)), None)
+        uploads = next(iter(self._store.list_uploads(prefix)), None)
+        return versions is None and uploads is None
+
+    def _certify(self, unit: UnitOfWork, item: DueItem, worker: str, absent_at: datetime) -> None:
+        tombstone = unit.destructions.get(item.communication_id)
+        if tombstone.stage is Stage.SHREDDED:
+            unit.destructions.set_inaccessible(
+                item.communication_id,
+                at=absent_at,
+                certificate=self._certificates.inaccessible(tombstone, absent_at=absent_at),
+            )
+            self._audit.record(unit, actor=ACTOR, act=Act.INACCESSIBLE, target=item.communication_id)
+        unit.communications.remove(item.communication_id, worker=worker, fence=item.fence)
+
+    # --- afterwards
+
+    def complete(self) -> list[str]:
+        """Issues *complete* for every destruction none of whose keys is left; returns the ids."""
+        done: list[str] = []
+        while True:
+            with self._database.begin() as unit:
+                ready = unit.destructions.completable(self._limits.batch)
+                now = self._clock.now()
+                for item in ready:
+                    keys = {key: unit.period_keys.get(key).destroyed_at or now for key in item.key_ids}
+                    certificate = self._certificates.complete(item, keys=keys, now=now)
+                    unit.destructions.set_complete(item.communication_id, at=now, certificate=certificate)
+                    self._audit.record(unit, actor=ACTOR, act=Act.COMPLETE, target=item.communication_id)
+                unit.commit()
+            done += [item.communication_id for item in ready]
+            if len(ready) < self._limits.batch:
+                return done
+
+    def recheck(self) -> list[str]:
+        """Looks again for what was certified in the last 30 days; returns ids that came back and were deleted again."""
+        now = self._clock.now()
+        returned: list[str] = []
+        with self._database.read() as unit:
+            items = unit.destructions.to_recheck(
+                since=now - self._limits.recheck_for,
+                before=now - self._limits.recheck_every,
+                limit=self._limits.batch,
+            )
+        for item in items:
+            if not self.absent(item.communication_id):
+                self._delete_objects([item.communication_id])
+                returned.append(item.communication_id)
+                self._audit.note(
+                    actor=ACTOR, act=Act.STOPPED, target=item.communication_id, detail={"reason": "object-came-back"}
+                )
+        with self._database.begin() as unit:
+            unit.destructions.note_rechecked([item.communication_id for item in items], now)
+            unit.commit()
+        return returned
+
+    def _obstacle(self) -> str | None:
+        """Why nothing may be destroyed now: no signed policy, or clocks that disagree."""
+        with self._database.read() as unit:
+            policy = unit.policies.active()
+        if policy is None or policy.signed_by is None:
+            return "the retention policy is not signed; a named person signs it with 'recvault policy sign'"
+        now = self._clock.now()
+        skew = max(abs(now - self._database.now()), abs(now - self._store.now()))
+        if skew > self._limits.clock_skew:
+            return "the clocks of worker, database and object store differ by more than the limit; set them right"
+        return None
