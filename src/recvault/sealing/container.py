@@ -50,7 +50,7 @@ KEY = 32
 STREAM_SCHEMA = "recvault/stream/v1"
 """Version name of the stream context."""
 
-OVERLAP_FROM = 65_536
+OVERLAP_FROM = 131_072
 """Bytes of one update from which hashing on a second core pays for the hand-over."""
 
 Data = bytes | bytearray | memoryview

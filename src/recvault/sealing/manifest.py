@@ -88,16 +88,15 @@ def open_manifest(dek: bytes, communication: str, sealed: bytes) -> Manifest:
     plain = open_small(derive(dek, MANIFEST_LABEL), sealed, _aad(communication))
     try:
         value = json.loads(plain)
-        manifest = Manifest(
-            communication=value["communication"],
+        if value["communication"] != communication or value["schema"] != MANIFEST_LABEL:
+            raise Tampered(REFUSED)
+        return Manifest(
+            communication=communication,
             streams=tuple(StreamEntry(**entry) for entry in value["streams"]),
             plaintext_sha256=value["plaintext_sha256"],
         )
     except (ValueError, TypeError, KeyError, InvalidInput) as fault:
         raise Tampered(REFUSED) from fault
-    if manifest.communication != communication or value["schema"] != MANIFEST_LABEL:
-        raise Tampered(REFUSED)
-    return manifest
 
 
 def _aad(communication: str) -> bytes:
