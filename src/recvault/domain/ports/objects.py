@@ -5,11 +5,11 @@ What every store keeps:
 * what ``put`` returned is durable, and nobody ever sees half an object;
 * ``ObjectNotFound`` is said only when the store itself says so; a fault is ``StoreUnavailable``, a refusal
   ``StoreError``;
-* deleting reports each failure. Success of a deletion is still no proof of absence: list versions and open uploads
-  again.
+* deleting reports each failure. Success of a deletion is still no proof of absence: list versions and open
+  uploads again.
 
-It leaves to others: sealing (only ciphertext comes here), names that reveal nothing, and the judgement whether the
-place is allowed (``domain.residency``).
+It leaves to others: sealing (only ciphertext comes here), names that reveal nothing, and the judgement
+whether the place is allowed (``domain.residency``).
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def is_segment(text: str) -> bool:
 def check_name(name: str) -> str:
     """Returns ``name`` when it is a lawful object name, raises InvalidInput otherwise.
 
-    Segments of ASCII letters, digits and ``. _ = -``, not beginning with a dot or dash, joined by single slashes. This
-    is the same for every store, so that an archive can move from a folder to S3 and back. No store promises to hold
-    both an object ``a`` and objects under ``a/``.
+    Segments of ASCII letters, digits and ``. _ = -``, not beginning with a dot or dash, joined by single
+    slashes. This is the same for every store, so that an archive can move from a folder to S3 and back. No
+    store promises to hold both an object ``a`` and objects under ``a/``.
     """
     if len(name) > NAME_LIMIT or not all(map(is_segment, name.split("/"))):
         raise InvalidInput(
-            "this is not a lawful object name; use ASCII letters, digits and . _ = - in segments joined by /, at most "
-            f"{SEGMENT_LIMIT} characters a segment and {NAME_LIMIT} in all"
+            "this is not a lawful object name; use ASCII letters, digits and . _ = - in segments joined by / "
+            f"(at most {SEGMENT_LIMIT} characters a segment, {NAME_LIMIT} in all)"
         )
     return name
 
@@ -69,14 +69,18 @@ def check_prefix(prefix: str) -> str:
 
 
 class ObjectExists(StoreError):
-    """The name of a ``put_small`` is taken. It may be taken by an earlier try of the same caller: read it and see."""
+    """The name of a ``put_small`` is taken. It may be taken by an earlier try of the same caller: read it and
+    see.
+    """
 
     code = "object-exists"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredObject:
-    """What ``put`` made durable. ``version_id`` is None where the store keeps no versions; ``length`` in bytes."""
+    """What ``put`` made durable. ``version_id`` is None where the store keeps no versions; ``length`` in
+    bytes.
+    """
 
     name: str
     version_id: str | None
@@ -85,7 +89,9 @@ class StoredObject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectVersion:
-    """One version of one object, or a delete marker (length 0). ``version_id`` is None where there are no versions."""
+    """One version of one object, or a delete marker (length 0). ``version_id`` is None where there are no
+    versions.
+    """
 
     name: str
     version_id: str | None
@@ -114,7 +120,9 @@ class OpenUpload:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeleteFailure:
-    """A version that was not seen to go. ``retryable`` tells a fault from a refusal; ``reason`` says what to do."""
+    """A version that was not seen to go. ``retryable`` tells a fault from a refusal; ``reason`` says what to
+    do.
+    """
 
     item: ObjectVersion
     reason: str
@@ -142,13 +150,13 @@ class Versioning(StrEnum):
 class ObservedPlace:
     """What the store itself says about where and how it keeps objects. Never filled from configuration.
 
-    ``kind`` is ``s3``, ``folder`` or ``memory``. ``location`` is the bucket's own location (None: the store did not
-    say; a folder never can). ``endpoint`` is ``host:port`` of the connection, the source of the mount for a folder on
-    a network file system, and empty for a local folder. ``encrypted_transport`` is TLS with a verified certificate.
-    ``loopback`` says that the bytes do not leave this machine on their way. ``default_retention_days`` is None without
-    a default retention. ``lifecycle_rules`` are phrases, one for each enabled rule that expires or moves objects.
-    ``unreadable`` names settings the store refused to tell: whoever judges must treat them as unknown. ``free_bytes``
-    is None where it cannot be known.
+    ``kind`` is ``s3``, ``folder`` or ``memory``. ``location`` is the bucket's own location (None: the store
+    did not say; a folder never can). ``endpoint`` is ``host:port`` of the connection, the source of the mount
+    for a folder on a network file system, and empty for a local folder. ``encrypted_transport`` is TLS with a
+    verified certificate. ``loopback`` says that the bytes do not leave this machine on their way.
+    ``default_retention_days`` is None without a default retention. ``lifecycle_rules`` are phrases, one for
+    each enabled rule that expires or moves objects. ``unreadable`` names settings the store refused to tell:
+    whoever judges must treat them as unknown. ``free_bytes`` is None where it cannot be known.
     """
 
     kind: str
@@ -168,33 +176,40 @@ class ObservedPlace:
 class ObjectStore(Protocol):
     """A place for ciphertext. Safe to use from several threads at once.
 
-    All methods raise StoreUnavailable for faults that may pass, StoreError for refusals, InvalidInput for names that
-    ``check_name`` or ``check_prefix`` refuses.
+    All methods raise StoreUnavailable for faults that may pass, StoreError for refusals, InvalidInput for
+    names that ``check_name`` or ``check_prefix`` refuses.
     """
 
     def put(self, name: str, chunks: Iterable[bytes]) -> StoredObject:
         """Stores a stream of unknown length; durable on return, memory bounded whatever the length.
 
-        When ``chunks`` raises, nothing becomes visible, what was begun is aborted, and the exception propagates. After
-        StoreUnavailable the object may nevertheless exist (an answer was lost): look, do not assume.
+        When ``chunks`` raises, nothing becomes visible, what was begun is aborted, and the exception
+        propagates. After StoreUnavailable the object may nevertheless exist (an answer was lost): look, do
+        not assume.
         """
 
     def put_small(self, name: str, data: bytes) -> StoredObject:
-        """Stores at most SMALL_OBJECT_LIMIT bytes under a name that must be new; ObjectExists when it is taken.
+        """Stores at most SMALL_OBJECT_LIMIT bytes under a name that must be new; ObjectExists when it is
+        taken.
 
-        Folder, memory and S3 without versions decide this atomically. On a versioned S3 bucket Ceph ignores the
-        condition: there the name is looked for first, and of two racing writers both may become versions, which
-        ``list_versions`` shows.
+        Folder, memory and S3 without versions decide this atomically. On a versioned S3 bucket Ceph ignores
+        the condition: there the name is looked for first, and of two racing writers both may become versions,
+        which ``list_versions`` shows.
         """
 
     def get(self, name: str, version_id: str | None) -> Iterator[bytes]:
-        """The whole object in pieces; ObjectNotFound comes with the first step at the latest. None: the newest."""
+        """The whole object in pieces; ObjectNotFound comes with the first step at the latest. None: the
+        newest.
+        """
 
     def get_range(self, name: str, version_id: str | None, offset: int, length: int) -> bytes:
-        """Exactly ``length`` (1 or more) bytes from ``offset``; RangeNotSatisfiable when they are not all there."""
+        """Exactly ``length`` (1 or more) bytes from ``offset``; RangeNotSatisfiable when they are not all
+        there.
+        """
 
     def list_versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
-        """Every version and delete marker under ``prefix`` ordered by name (bytewise), names greater than ``after``.
+        """Every version and delete marker under ``prefix`` ordered by name (bytewise), names greater than
+        ``after``.
 
         Memory is bounded whatever the number of objects. Within a name the newest comes first.
         """
@@ -208,8 +223,9 @@ class ObjectStore(Protocol):
     def delete_versions(self, items: Iterable[ObjectVersion]) -> list[DeleteFailure]:
         """Deletes exactly these versions, in bulk, and returns those whose end was not confirmed.
 
-        What is gone already counts as deleted. Absence is proven by listing again, not by an empty result. When the
-        store as a whole does not answer, StoreUnavailable: some may be gone, ask again with the same items.
+        What is gone already counts as deleted. Absence is proven by listing again, not by an empty result.
+        When the store as a whole does not answer, StoreUnavailable: some may be gone, ask again with the same
+        items.
         """
 
     def observe(self) -> ObservedPlace:
