@@ -1,7 +1,7 @@
 """Writes the test vectors of docs/FORMAT.md to standard output, for ``vectors.json`` beside this file.
 
 Keys and nonces are fixed. The salt of a stream and the HPKE key pair come from the library and are random, so
-streams and edge envelopes differ from run to run: those vectors are for opening only, and the manifest follows
+Keys and nonces are fixed. The salt of a stream and the HPKE key pair are the library's and random, so
 the streams' digests. All else comes out the same every time.
 """
 
