@@ -48,6 +48,12 @@ class PeriodKeys:
         """The id of an open key for the day of ``destroy_at``; made, and confirmed by every replica, when there is none."""
         return self._prepare("day", destroy_at.astimezone(self._zone).date().isoformat())
 
+    def prepare_in(self, unit: UnitOfWork, destroy_at: datetime) -> str:
+        """The same inside the caller's transaction (which then cannot run beside another maker of the same key)."""
+        period = destroy_at.astimezone(self._zone).date().isoformat()
+        found = unit.period_keys.open_for(period)
+        return found.key_id if found is not None else self._add(unit, "day", period)
+
     def wrap(self, communication_id: str, key_id: str, data_key: bytes) -> bytes:
         """The data key under ``key_id``, bound to its communication."""
         return self._keyring.wrap(key_id, data_key, wrap_aad(communication=communication_id, key_id=key_id))
@@ -88,29 +94,35 @@ class PeriodKeys:
         return self._destroy_closing()
 
     def _prepare(self, kind: str, period: str) -> str:
-        with self._database.read() as unit:
-            found = unit.period_keys.open_for(period)
+        found = self._open_for(period)
         if found is not None:
             return found.key_id
         try:
             return self._make(kind, period)
         except Conflict:  # another process made it first
-            with self._database.read() as unit:
-                found = unit.period_keys.open_for(period)
+            found = self._open_for(period)
             if found is None:
                 raise
             return found.key_id
 
+    def _open_for(self, period: str) -> PeriodKey | None:
+        with self._database.read() as unit:
+            return unit.period_keys.open_for(period)
+
     def _make(self, kind: str, period: str) -> str:
         with self._database.begin() as unit:
-            generation = unit.period_keys.last_generation(period) + 1
-            key_id = f"{kind}/{period}/{generation}"
-            self._keyring.ensure(key_id, KeyKind.WRAP)
-            unit.period_keys.add(
-                PeriodKey(key_id=key_id, period=period, generation=generation, created_at=self._clock.now())
-            )
-            self._audit.record(unit, actor=ACTOR, act=Act.KEY_CREATED, target=key_id)
+            key_id = self._add(unit, kind, period)
             unit.commit()
+        return key_id
+
+    def _add(self, unit: UnitOfWork, kind: str, period: str) -> str:
+        generation = unit.period_keys.last_generation(period) + 1
+        key_id = f"{kind}/{period}/{generation}"
+        self._keyring.ensure(key_id, KeyKind.WRAP)
+        unit.period_keys.add(
+            PeriodKey(key_id=key_id, period=period, generation=generation, created_at=self._clock.now())
+        )
+        self._audit.record(unit, actor=ACTOR, act=Act.KEY_CREATED, target=key_id)
         return key_id
 
     def _move_survivors(self, key: PeriodKey, now: datetime) -> bool:

@@ -80,6 +80,9 @@ class Communications(Protocol):
     def clear_attention(self, communication_id: str) -> None:
         """A person has looked at it."""
 
+    def ids_of_customer(self, customer_id: str) -> list[str]:
+        """Every stored communication of the customer, in id order."""
+
     def conflicts_of_source(self, source_id: str) -> int:
         """How many conflicting uploads of this source are kept aside."""
 

@@ -1,0 +1,160 @@
+"""When a communication is no longer needed: facts and a policy in, the end of each purpose and of the whole
+out.
+
+Invariants, whatever the facts:
+
+1. There is always a ``destroy_at``; neither it nor any purpose's end lies past the ceiling, nor any end past
+   its cap.
+2. An event (a case closed, a relationship or a release ended) can only bring an end forward from the cap,
+   never move it past: so what is learnt later, in whatever order, never lengthens beyond what was said on the
+   first day.
+3. A purpose that was ended never counts beyond its end, and is never live again.
+4. The do-not-keep mark never lets anything live longer than it would without.
+
+For each purpose the matching rule with the highest priority wins, alone; ``checks`` refuses ties.
+``destroy_at`` is the latest end of the purposes. :mod:`~recvault.domain.retention.explaining` tells why in
+words, from the same steps.
+
+Left to others: holds, restrictions, open requests and statutory overrides, which freeze or raise what is said
+here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+
+from recvault.domain.errors import ConfigurationError
+from recvault.domain.ids import require_aware
+from recvault.domain.purpose import PURPOSES_WITH_RETENTION
+from recvault.domain.retention.facts import Facts
+from recvault.domain.retention.policy import Event, Policy, Rule
+
+# What stands in place of a rule's name where no rule decided.
+BY_DO_NOT_KEEP = "do-not-keep"
+BY_ENDED = "ended"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PurposeEnd:
+    """The end of one purpose. ``needed_until`` (never past ``cap_until``, ``ended_at`` or the whole's
+    destruction) by ``rule``; ``ended_at`` when a person or an objection ended it."""
+
+    purpose: str
+    needed_until: datetime
+    rule: str
+    cap_until: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ends:
+    """What a policy says of one communication. ``decided_by`` names the rule that sets ``destroy_at``, or
+    ``do-not-keep``. All moments in UTC."""
+
+    destroy_at: datetime
+    decided_by: str
+    purposes: tuple[PurposeEnd, ...]
+    ceiling_at: datetime
+    policy_version: str
+
+    def live(self, now: datetime) -> frozenset[str]:
+        """The purposes that may still be named to open it at ``now``: not run out, and not ended by
+        anybody."""
+        now = require_aware(now, "now")
+        return frozenset(
+            end.purpose for end in self.purposes if end.ended_at is None and now < end.needed_until
+        )
+
+
+def evaluate(policy: Policy, facts: Facts, zone: tzinfo) -> Ends:
+    """The end of each purpose and the moment of destruction; ``zone`` is the calendar that periods are
+    counted on.
+
+    ConfigurationError when no rule matches, which a policy that passed ``check`` cannot bring about.
+    """
+    # 1. One rule for each purpose, and its end.
+    winners = winning_rules(policy, facts)
+    ceiling_at = policy.ceiling.keep.add_to(facts.contact_at, zone)
+    ends = [_purpose_end(rule, facts, zone, ceiling_at) for rule in winners]
+    # 2. The latest end is the end of the whole. (Of equal ones the first purpose is named.)
+    last = max(ends, key=lambda end: end.needed_until)
+    destroy_at, decided_by = last.needed_until, last.rule
+    # 3. The do-not-keep mark goes before everything, and never lengthens.
+    if facts.do_not_keep_at is not None:
+        marked = policy.do_not_keep.keep.add_to(facts.do_not_keep_at, zone)
+        if marked < destroy_at:
+            destroy_at, decided_by = marked, BY_DO_NOT_KEEP
+    # 4. An ended purpose is remembered even while no rule opens it, so that it cannot come back with a rule.
+    ends += _remembered(facts, {end.purpose for end in ends}, destroy_at)
+    return Ends(
+        destroy_at=destroy_at,
+        decided_by=decided_by,
+        purposes=tuple(_within(end, destroy_at) for end in sorted(ends, key=lambda end: _ORDER[end.purpose])),
+        ceiling_at=ceiling_at,
+        policy_version=policy.version,
+    )
+
+
+_ORDER = {str(purpose): position for position, purpose in enumerate(PURPOSES_WITH_RETENTION)}
+
+
+def winning_rules(policy: Policy, facts: Facts) -> tuple[Rule, ...]:
+    """The rule that counts for each purpose, in the order of the purposes; at least one.
+
+    ConfigurationError when nothing matches.
+    """
+    matching = sorted((r for r in policy.rules if r.match.matches(facts)), key=lambda rule: rule.priority)
+    alone = [rule for rule in matching if rule.only][-1:]
+    # Later entries replace earlier ones: the highest priority of each purpose stays.
+    best = {str(rule.purpose): rule for rule in alone or matching}
+    winners = tuple(best[purpose] for purpose in _ORDER if purpose in best)
+    if not winners:
+        raise ConfigurationError(
+            f"policy {policy.version} has no rule for a {facts.channel}; "
+            "add a verification rule that matches everything"
+        )
+    return winners
+
+
+def event_moment(event: Event, facts: Facts) -> datetime | None:
+    """When the event happened, None when it has not. What happened before the contact counts as happening
+    with it."""
+    moment = {
+        Event.CONTACT: facts.contact_at,
+        Event.CASE_CLOSED: facts.case_closed_at,
+        Event.RELATIONSHIP_END: facts.relationship_ended_at,
+        Event.RELEASE_END: facts.releases[-1] if facts.releases else None,
+    }[event]
+    return None if moment is None else max(moment, facts.contact_at)
+
+
+def _purpose_end(rule: Rule, facts: Facts, zone: tzinfo, ceiling_at: datetime) -> PurposeEnd:
+    cap_until = min(rule.cap.add_to(facts.contact_at, zone), ceiling_at)
+    needed_until = cap_until
+    event_at = event_moment(rule.from_event, facts)
+    if event_at is not None:
+        kept = max(rule.keep.add_to(event_at, zone), rule.at_least.add_to(facts.contact_at, zone))
+        needed_until = min(kept, cap_until)
+    ended_at = facts.ended_purposes.get(str(rule.purpose))
+    return PurposeEnd(
+        purpose=str(rule.purpose),
+        needed_until=needed_until if ended_at is None else min(needed_until, ended_at),
+        rule=rule.name,
+        cap_until=cap_until,
+        ended_at=ended_at,
+    )
+
+
+def _remembered(facts: Facts, known: set[str], destroy_at: datetime) -> list[PurposeEnd]:
+    return [
+        PurposeEnd(
+            purpose=purpose, needed_until=at, rule=BY_ENDED, cap_until=min(at, destroy_at), ended_at=at
+        )
+        for purpose, at in facts.ended_purposes.items()
+        if purpose not in known
+    ]
+
+
+def _within(end: PurposeEnd, destroy_at: datetime) -> PurposeEnd:
+    return replace(end, needed_until=min(end.needed_until, destroy_at))

@@ -1,0 +1,303 @@
+"""The customer register: who a communication belongs to, and how the register is kept (promise P8).
+
+Keeps: a number belongs to whoever held it at the time of the contact; ambiguity is never guessed away, it marks the item
+for a person; an unknown number gets a contact point without a customer, which serves as guard row and is dropped when
+nothing names it any more. The end of a relationship moves retention (``services.retention``) in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, tzinfo
+
+from recvault.domain.access import Action, Actor, Subject, decide
+from recvault.domain.audit import Act
+from recvault.domain.communication import Attention, Draft, Party
+from recvault.domain.customer import Agent, ContactPerson, ContactPoint, Customer, Membership
+from recvault.domain.errors import Forbidden, NotFound, RecvaultError
+from recvault.domain.ids import uuid7
+from recvault.domain.ports.database import Database, UnitOfWork
+from recvault.domain.ports.system import Clock, Entropy
+from recvault.domain.register_records import AgentRecord, CustomerRecord, RowFault
+from recvault.services.audit_log import AuditLog
+from recvault.services.retention import Retention
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parties:
+    """Who a draft was matched to. ``point`` exists; ``new_point`` is to be made in the commit; ``marks`` say what was
+    not found or not clear."""
+
+    customer_id: str | None = None
+    customer_kind: str | None = None
+    relationship_ended_at: datetime | None = None
+    point: ContactPoint | None = None
+    new_point: Party | None = None
+    agent_id: str | None = None
+    team: str | None = None
+    marks: frozenset[Attention] = frozenset()
+
+
+@dataclass(kw_only=True, slots=True)
+class ImportReport:
+    """What a nightly import did; faults name the row and the mend, never a person."""
+
+    written: int = 0
+    faults: list[RowFault] = field(default_factory=list)
+
+
+class Customers:
+    """Matches communications to the register, and keeps the register."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        retention: Retention,
+        audit: AuditLog,
+        clock: Clock,
+        entropy: Entropy,
+        zone: tzinfo,
+    ) -> None:
+        self._database = database
+        self._retention = retention
+        self._audit = audit
+        self._clock = clock
+        self._entropy = entropy
+        self._zone = zone
+
+    # --- matching
+
+    def resolve(self, unit: UnitOfWork, draft: Draft) -> Parties:
+        """The customer, contact point, agent and team of a draft at the time of the contact."""
+        marks: set[Attention] = set()
+        points = self._points(unit, draft)
+        customer = self._customer(unit, draft, points, marks)
+        mine = [p for p in points if customer is not None and p.customer_id == customer.id]
+        unmatched = [p for p in points if p.customer_id is None]
+        point = next(iter(mine or unmatched), None)
+        agent = self._agent(unit, draft, marks)
+        return Parties(
+            customer_id=None if customer is None else customer.id,
+            customer_kind=None if customer is None else customer.kind,
+            relationship_ended_at=self._ended(customer),
+            point=point,
+            new_point=draft.remote if point is None and _reachable(draft.remote) else None,
+            agent_id=None if agent is None else agent.id,
+            team=None if agent is None else agent.team_at(draft.started_at),
+            marks=frozenset(marks),
+        )
+
+    def keep_point(self, unit: UnitOfWork, parties: Parties) -> str | None:
+        """The contact point's id; makes the unmatched point of an unknown number unless a racing upload just did."""
+        party = parties.new_point
+        if parties.point is not None or party is None or party.kind is None or party.value is None:
+            return None if parties.point is None else parties.point.id
+        for point in unit.register.points_by_value(party.kind, party.value):
+            if point.customer_id is None:
+                return point.id
+        point = ContactPoint(id=self._new_id(), kind=party.kind, value=party.value)
+        unit.register.put_point(point)
+        return point.id
+
+    def _points(self, unit: UnitOfWork, draft: Draft) -> list[ContactPoint]:
+        party = draft.remote
+        if party is None or party.kind is None or party.value is None:
+            return []
+        return [p for p in unit.register.points_by_value(party.kind, party.value) if p.held_at(draft.started_at)]
+
+    def _customer(
+        self, unit: UnitOfWork, draft: Draft, points: list[ContactPoint], marks: set[Attention]
+    ) -> Customer | None:
+        named = self._named(unit, draft)
+        if named is not None:
+            candidates = named
+        else:
+            ids = {p.customer_id for p in points if p.customer_id is not None}
+            candidates = list(unit.register.customers(ids).values())
+        if len(candidates) == 1:
+            return candidates[0]
+        marks.add(Attention.AMBIGUOUS_CUSTOMER if candidates else Attention.UNKNOWN_CUSTOMER)
+        return None
+
+    def _named(self, unit: UnitOfWork, draft: Draft) -> list[Customer] | None:
+        """What the source's own naming finds; None when it names nobody."""
+        key = draft.customer
+        if key.id is not None:
+            return list(unit.register.customers([key.id]).values())
+        if key.number is not None:
+            found = unit.register.customer_by_number(key.number)
+            return [] if found is None else [found]
+        if key.business_id is not None:
+            return unit.register.customers_by_business_id(key.business_id)
+        return None
+
+    def _agent(self, unit: UnitOfWork, draft: Draft, marks: set[Attention]) -> Agent | None:
+        if draft.agent is None:
+            return None
+        agent = unit.register.agent_by_ref(draft.agent)
+        if agent is None:
+            agents = [
+                a
+                for a in unit.register.agents_by_extension(draft.agent)
+                if any(e.value == draft.agent and e.held_at(draft.started_at) for e in a.extensions)
+            ]
+            agent = agents[0] if len(agents) == 1 else None
+        if agent is None:
+            marks.add(Attention.UNKNOWN_AGENT)
+        return agent
+
+    def _ended(self, customer: Customer | None) -> datetime | None:
+        """The end of the relationship as a moment: the end of its last day, local time."""
+        if customer is None or customer.relationship_end is None:
+            return None
+        return datetime.combine(customer.relationship_end, time.max, self._zone).astimezone(UTC)
+
+    # --- keeping the register
+
+    def put_customer(self, actor: Actor, record: CustomerRecord) -> Customer:
+        """Inserts, or updates the customer of the same number (else the only one of the same Y-tunnus)."""
+        self._require(actor, Action.REGISTER_WRITE)
+        return self._write_customer(actor.id, record)
+
+    def put_agent(self, actor: Actor, record: AgentRecord) -> Agent:
+        """Inserts, or updates the agent of the same ref."""
+        self._require(actor, Action.REGISTER_WRITE)
+        return self._write_agent(actor.id, record)
+
+    def import_customers(self, by: str, records: Iterable[CustomerRecord | RowFault]) -> ImportReport:
+        """A nightly feed: each good row is written in a transaction of its own, bad rows are reported."""
+        report = ImportReport()
+        for record in records:
+            if isinstance(record, RowFault):
+                report.faults.append(record)
+                continue
+            try:
+                self._write_customer(by, record)
+                report.written += 1
+            except RecvaultError as fault:
+                report.faults.append(RowFault(line=record.line, fault=str(fault)))
+        return report
+
+    def import_agents(self, by: str, records: Iterable[AgentRecord | RowFault]) -> ImportReport:
+        """The same for the agents' directory."""
+        report = ImportReport()
+        for record in records:
+            if isinstance(record, RowFault):
+                report.faults.append(record)
+                continue
+            self._write_agent(by, record)
+            report.written += 1
+        return report
+
+    def search(self, actor: Actor, text: str, limit: int = 20) -> list[Customer]:
+        """Customers by number, Y-tunnus or a part of the name."""
+        self._require(actor, Action.REGISTER_READ)
+        with self._database.read() as unit:
+            return unit.register.search_customers(text, limit)
+
+    def agents(self, actor: Actor) -> list[Agent]:
+        """The agents' directory, in name order."""
+        self._require(actor, Action.REGISTER_READ)
+        with self._database.read() as unit:
+            return unit.register.agents()
+
+    def points_of(self, actor: Actor, party: Party) -> list[ContactPoint]:
+        """Every contact point with this normalised value, for a search by number or address."""
+        self._require(actor, Action.REGISTER_READ)
+        if party.kind is None or party.value is None:
+            return []
+        with self._database.read() as unit:
+            return unit.register.points_by_value(party.kind, party.value)
+
+    def named(self, ids: Iterable[str]) -> dict[str, Customer]:
+        """Customers by id, for showing names beside communications that the caller was already allowed to see."""
+        with self._database.read() as unit:
+            return unit.register.customers(set(ids))
+
+    def _write_customer(self, by: str, record: CustomerRecord) -> Customer:
+        with self._database.begin() as unit:
+            old = self._existing(unit, record)
+            customer = Customer(
+                id=self._new_id() if old is None else old.id,
+                number=record.number or (None if old is None else old.number),
+                name=record.name,
+                business_id=record.business_id,
+                kind=record.kind,
+                address=record.address,
+                domicile=record.domicile,
+                relationship_start=record.relationship_start,
+                relationship_end=record.relationship_end,
+                marketing_ban=record.marketing_ban,
+            )
+            unit.register.put_customer(customer)
+            self._write_points(unit, customer, record)
+            self._audit.record(unit, actor=by, act=Act.CUSTOMER_CHANGED, target=customer.id)
+            if old is not None and old.relationship_end != customer.relationship_end:
+                self._retention.relationship_moved(unit, customer.id, self._ended(customer), by=by)
+            unit.commit()
+        return customer
+
+    def _existing(self, unit: UnitOfWork, record: CustomerRecord) -> Customer | None:
+        if record.number is not None:
+            return unit.register.customer_by_number(record.number)
+        if record.business_id is not None:
+            same = unit.register.customers_by_business_id(record.business_id)
+            return same[0] if len(same) == 1 else None
+        return None
+
+    def _write_points(self, unit: UnitOfWork, customer: Customer, record: CustomerRecord) -> None:
+        persons = {person.name: person for person in unit.register.persons(customer.id)}
+        for person_record in record.persons:
+            old = persons.get(person_record.name)
+            person = ContactPerson(
+                id=self._new_id() if old is None else old.id,
+                customer_id=customer.id,
+                name=person_record.name,
+                role=person_record.role,
+            )
+            unit.register.put_person(person)
+            persons[person.name] = person
+        known = {(p.kind, p.value): p for p in unit.register.points(customer.id)}
+        for point in record.points:
+            holder = persons.get(point.person_name) if point.person_name else None
+            old_point = known.get((point.kind, point.value))
+            unit.register.put_point(
+                ContactPoint(
+                    id=self._new_id() if old_point is None else old_point.id,
+                    kind=point.kind,
+                    value=point.value,
+                    customer_id=customer.id,
+                    person_id=None if holder is None else holder.id,
+                    valid_from=point.valid_from,
+                    valid_until=point.valid_until,
+                )
+            )
+
+    def _write_agent(self, by: str, record: AgentRecord) -> Agent:
+        with self._database.begin() as unit:
+            old = unit.register.agent_by_ref(record.ref)
+            agent = Agent(
+                id=self._new_id() if old is None else old.id,
+                ref=record.ref,
+                name=record.name,
+                extensions=record.extensions,
+                teams=record.teams,
+            )
+            unit.register.put_agent(agent)
+            self._audit.record(unit, actor=by, act=Act.AGENT_CHANGED, target=agent.id)
+            unit.commit()
+        return agent
+
+    def _require(self, actor: Actor, action: Action) -> None:
+        decision = decide(actor, action, Subject(), None, self._clock.now())
+        if not decision.allowed:
+            raise Forbidden(f"this needs another role ({decision.reason})")
+
+    def _new_id(self) -> str:
+        return uuid7(self._clock.now(), self._entropy.bytes(10))
+
+
+def _reachable(party: Party | None) -> bool:
+    return party is not None and party.kind is not None and party.value is not None

@@ -1,0 +1,352 @@
+"""The retrieval journey: search, view, open for a purpose, play byte ranges.
+
+Keeps rule 2 (``opened`` is committed before the first byte leaves; every served range leaves a ``closed`` entry with it,
+and a missing one counts as the whole) and P6: every look at content needs a role, a scope and a live purpose, decided again
+at every range. No address stays good: a grant is random, bound to one person, short-lived, and only its hash is stored.
+
+Unwrapped data keys are kept at most ``cache_seconds`` (destruction waits that long).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+
+from recvault.domain.access import Action, Actor, Subject, decide, sees_customer_masked, visible_sets
+from recvault.domain.accounts import PlaybackGrant
+from recvault.domain.audit import Act
+from recvault.domain.communication import Communication, SearchQuery
+from recvault.domain.errors import Destroyed, Forbidden, InvalidInput, NotFound, Tampered
+from recvault.domain.ports.database import Database, UnitOfWork
+from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.ports.system import Clock, Entropy
+from recvault.domain.purpose import Purpose
+from recvault.sealing.container import stream_context
+from recvault.sealing.fields import open_fields
+from recvault.sealing.manifest import Manifest, StreamEntry, open_manifest
+from recvault.sealing.ranges import RangeReader
+from recvault.services.accounts import token_hash
+from recvault.services.audit_log import AuditLog
+from recvault.services.ingest import ORIGINAL
+from recvault.services.period_keys import PeriodKeys
+from recvault.services.sealed_fields import masked
+
+SEARCH_LIMIT = 200
+"""Rows a page at most."""
+
+REASON_LIMIT = 200
+"""Characters of a case reference or reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccessRules:
+    """What the configuration decides about opening: how a verifier says why, how long a grant lives, masking."""
+
+    grant_life: timedelta = timedelta(minutes=15)
+    case_required: bool = False
+    case_pattern: str | None = None
+    reasons: frozenset[str] = frozenset({"complaint", "order", "billing", "quality", "other"})
+    mask_for_trainers: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """A communication as one actor may see it: the row, its readable fields (masked or not), what holds it."""
+
+    communication: Communication
+    fields: Mapping[str, object]
+    masked: bool
+    hold_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """The answer to opening: ``secret`` goes into the playback address, once."""
+
+    secret: str
+    communication_id: str
+    media_type: str
+    filename: str | None
+    length: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Playback:
+    """A checked right to read: length in bytes, and :meth:`Retrieval.read` gives ranges of it."""
+
+    communication: Communication
+    grant: PlaybackGrant
+    manifest: Manifest
+    stream: StreamEntry
+    filename: str | None
+
+    @property
+    def etag(self) -> str:
+        """A strong validator (RFC 9110, 8.8.3) that tells nothing of the content: the ciphertext's digest."""
+        return f'"{self.stream.ciphertext_sha256[:32]}"'
+
+
+class KeyCache:
+    """Data keys by communication for at most ``seconds``; safe between threads."""
+
+    def __init__(self, *, period_keys: PeriodKeys, clock: Clock, seconds: int, size: int = 256) -> None:
+        self._period_keys = period_keys
+        self._clock = clock
+        self._life = timedelta(seconds=seconds)
+        self._size = size
+        self._lock = Lock()
+        self._keys: dict[tuple[str, str], tuple[datetime, bytes]] = {}
+
+    def data_key(self, communication: Communication) -> bytes:
+        """The data key; a stored row is the caller's proof that it still may be used."""
+        now = self._clock.now()
+        name = (communication.id, communication.key_id)
+        with self._lock:
+            self._keys = {n: kept for n, kept in self._keys.items() if now - kept[0] < self._life}
+            if name in self._keys:
+                return self._keys[name][1]
+        key = self._period_keys.unwrap(communication)
+        with self._lock:
+            if len(self._keys) < self._size:
+                self._keys[name] = (now, key)
+        return key
+
+
+class Retrieval:
+    """Finds communications and gives out their content."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ObjectStore,
+        keys: KeyCache,
+        audit: AuditLog,
+        clock: Clock,
+        entropy: Entropy,
+        rules: AccessRules,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._keys = keys
+        self._audit = audit
+        self._clock = clock
+        self._entropy = entropy
+        self._rules = rules
+
+    # --- the index
+
+    def search(self, actor: Actor, query: SearchQuery, purpose: Purpose | None = None) -> list[Communication]:
+        """What the actor may see of what the query asks, newest first; at most ``query.limit`` rows."""
+        now = self._clock.now()
+        visible = visible_sets(actor, purpose, now)
+        if not visible:
+            raise Forbidden("searching needs a role that covers the purpose; choose another purpose or ask for the role")
+        query = replace(query, limit=max(1, min(query.limit, SEARCH_LIMIT)))
+        with self._database.begin() as unit:
+            rows = unit.communications.search(query, visible, now)
+            self._audit.record(
+                unit,
+                actor=actor.id,
+                act=Act.SEARCHED,
+                target=query.customer_id,
+                purpose=purpose,
+                detail={"rows": len(rows)},
+            )
+            unit.commit()
+        return rows
+
+    def view(self, actor: Actor, communication_id: str, purpose: Purpose) -> View:
+        """The row and its readable fields; leaves a trace like opening does."""
+        now = self._clock.now()
+        with self._traced(self._database.begin()) as unit:
+            row = self._allowed(unit, actor, Action.VIEW, communication_id, purpose, now)
+            holds = unit.holds.covering([row.id]).get(row.id, ())
+            self._audit.record(unit, actor=actor.id, act=Act.VIEWED, target=row.id, purpose=purpose)
+            unit.commit()
+        hide = self._rules.mask_for_trainers and sees_customer_masked(actor, purpose, now)
+        fields = self._fields(row)
+        return View(communication=row, fields=masked(fields) if hide else fields, masked=hide, hold_ids=holds)
+
+    # --- opening
+
+    def open(
+        self,
+        actor: Actor,
+        communication_id: str,
+        purpose: Purpose,
+        *,
+        case_ref: str | None = None,
+        reason: str | None = None,
+    ) -> Opened:
+        """Commits ``opened`` and returns a grant for this person alone. Forbidden leaves a trace too."""
+        now = self._clock.now()
+        self._require_why(purpose, case_ref, reason)
+        secret = base64.urlsafe_b64encode(self._entropy.bytes(32)).decode().rstrip("=")
+        with self._traced(self._database.begin()) as unit:
+            row = self._allowed(unit, actor, Action.OPEN, communication_id, purpose, now)
+            entry = self._audit.record(
+                unit,
+                actor=actor.id,
+                act=Act.OPENED,
+                target=row.id,
+                purpose=purpose,
+                detail={"why": "case" if case_ref else (reason or "none")},
+            )
+            grant = PlaybackGrant(
+                hash=token_hash(secret),
+                communication_id=row.id,
+                actor_id=actor.id,
+                purpose=purpose,
+                opened_entry=entry,
+                expires_at=now + self._rules.grant_life,
+            )
+            unit.accounts.add_playback(grant)
+            unit.commit()
+        return Opened(
+            secret=secret,
+            communication_id=row.id,
+            media_type=row.media_type,
+            filename=self._filename(actor, purpose, row, now),
+            length=row.length,
+            expires_at=grant.expires_at,
+        )
+
+    def playback(self, actor: Actor, secret: str) -> Playback:
+        """Authorises one request for a range: grant, person, role, scope, purpose and state, all as of now."""
+        now = self._clock.now()
+        with self._traced(self._database.read()) as unit:
+            grant = unit.accounts.playback(token_hash(secret))
+            if grant is None or grant.expires_at <= now or grant.actor_id != actor.id:
+                raise NotFound("this playback has ended; open the communication again")
+            row = self._allowed(unit, actor, Action.OPEN, grant.communication_id, Purpose(grant.purpose), now)
+        manifest = self._manifest(row)
+        return Playback(
+            communication=row,
+            grant=grant,
+            manifest=manifest,
+            stream=manifest.stream(ORIGINAL),
+            filename=self._filename(actor, Purpose(grant.purpose), row, now),
+        )
+
+    def read(self, playback: Playback, first: int, last: int) -> Iterator[bytes]:
+        """Plaintext bytes ``first`` to ``last`` inclusive. Commitment and last chunk are verified before the first byte;
+        a ``closed`` entry with what was served follows, also when the listener stops early."""
+        served = 0
+        reader = self._reader(playback)
+        try:
+            for piece in reader.read(first, last):
+                served += len(piece)
+                yield piece
+        finally:
+            self._close(playback, first, served)
+
+    def _reader(self, playback: Playback) -> RangeReader:
+        row, stream = playback.communication, playback.stream
+        return RangeReader(
+            key=self._keys.data_key(row),
+            context=stream_context(communication=row.id, stream=stream.name, generation=stream.generation),
+            read=lambda offset, length: self._store.get_range(stream.object_name, stream.version_id, offset, length),
+            ciphertext_length=stream.ciphertext_length,
+        )
+
+    def _close(self, playback: Playback, first: int, served: int) -> None:
+        with self._database.begin() as unit:
+            self._audit.record(
+                unit,
+                actor=playback.grant.actor_id,
+                act=Act.CLOSED,
+                target=playback.communication.id,
+                purpose=playback.grant.purpose,
+                detail={"opened": playback.grant.opened_entry, "first": first, "length": served},
+            )
+            unit.commit()
+
+    # --- shared parts
+
+    def _allowed(
+        self, unit: UnitOfWork, actor: Actor, action: Action, communication_id: str, purpose: Purpose, now: datetime
+    ) -> Communication:
+        found = unit.communications.find([communication_id])
+        if not found:
+            if unit.destructions.find([communication_id]):
+                raise Destroyed("this communication has been destroyed")
+            raise NotFound("there is no such communication")
+        row = found[0]
+        released = unit.accounts.released_to(row.id, actor.id, now)
+        subject = Subject(communication=row, released_to_actor=released)
+        decision = decide(actor, action, subject, purpose, now)
+        if not decision.allowed:
+            raise AccessRefused(
+                actor_id=actor.id, communication_id=row.id, action=action, purpose=purpose, reason=decision.reason
+            )
+        return row
+
+    @contextmanager
+    def _traced(self, transaction: AbstractContextManager[UnitOfWork]) -> Iterator[UnitOfWork]:
+        """A transaction whose refusal leaves a trace of its own, after the rollback."""
+        try:
+            with transaction as unit:
+                yield unit
+        except AccessRefused as refusal:
+            self._audit.note(
+                actor=refusal.actor_id,
+                act=Act.OPEN_REFUSED,
+                target=refusal.communication_id,
+                detail={"action": refusal.action, "purpose": refusal.purpose, "reason": refusal.reason},
+            )
+            raise
+
+    def _require_why(self, purpose: Purpose, case_ref: str | None, reason: str | None) -> None:
+        if purpose is not Purpose.VERIFICATION:
+            return
+        if case_ref is not None and len(case_ref) > REASON_LIMIT:
+            raise InvalidInput(f"a case reference has at most {REASON_LIMIT} characters")
+        pattern = self._rules.case_pattern
+        if case_ref and pattern and not re.fullmatch(pattern, case_ref):
+            raise InvalidInput("the case reference does not have the form that this archive asks for")
+        if self._rules.case_required and not case_ref:
+            raise InvalidInput("opening for verification needs a case reference here")
+        if not case_ref and reason not in self._rules.reasons:
+            choices = ", ".join(sorted(self._rules.reasons))
+            raise InvalidInput(f"opening for verification needs a case reference or one of these reasons: {choices}")
+
+    def _manifest(self, row: Communication) -> Manifest:
+        if row.sealed_manifest is None:
+            raise Destroyed("this communication has been destroyed")
+        manifest = open_manifest(self._keys.data_key(row), row.id, row.sealed_manifest)
+        if set(manifest.streams) != set(row.streams):
+            raise Tampered("the row's streams differ from the sealed manifest; run 'recvault doctor'")
+        return manifest
+
+    def _fields(self, row: Communication) -> dict[str, object]:
+        if row.sealed_fields is None:
+            return {}
+        return open_fields(self._keys.data_key(row), row.id, row.sealed_fields)
+
+    def _filename(self, actor: Actor, purpose: Purpose, row: Communication, now: datetime) -> str | None:
+        """The name as sent, unless masking hides it: recorders put the caller's number into names."""
+        if self._rules.mask_for_trainers and sees_customer_masked(actor, purpose, now):
+            return None
+        name = self._fields(row).get("filename")
+        return name if isinstance(name, str) else None
+
+
+class AccessRefused(Forbidden):
+    """A refused look at one communication; carries what the audit log is to know of it."""
+
+    def __init__(
+        self, *, actor_id: str, communication_id: str, action: Action, purpose: Purpose, reason: str
+    ) -> None:
+        super().__init__(f"this is not open to you for this purpose ({reason})")
+        self.actor_id = actor_id
+        self.communication_id = communication_id
+        self.action = action
+        self.purpose = purpose
+        self.reason = reason

@@ -1,0 +1,70 @@
+"""The sweeper: ciphertext that no row names, left by uploads that never committed, is deleted in time.
+
+Keeps rule 1: an object's name begins with the time its upload began; a commit later than 12 h after it is refused, and only
+objects older than 24 h are touched, so an upload that is about to commit can never be taken. Such objects have no key
+anywhere; sweeping frees space, the content was unreachable from the start. After a restore it stays off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from recvault.domain.audit import Act
+from recvault.domain.ids import is_uuid7, uuid7_time
+from recvault.domain.ports.database import Database
+from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.ports.system import Clock
+from recvault.services.audit_log import AuditLog
+
+BATCH = 500
+"""Communications looked up at a time."""
+
+
+class Sweeper:
+    """Deletes nameless objects and open uploads that are old enough."""
+
+    def __init__(
+        self, *, database: Database, store: ObjectStore, audit: AuditLog, clock: Clock, age: timedelta
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._audit = audit
+        self._clock = clock
+        self._age = age
+
+    def run(self) -> list[str]:
+        """One pass over the store; returns the ids whose leftovers were deleted and are seen to be gone."""
+        swept: list[str] = []
+        batch: list[str] = []
+        for communication_id in self._old():
+            batch.append(communication_id)
+            if len(batch) == BATCH:
+                swept += self._sweep(batch)
+                batch = []
+        return swept + self._sweep(batch)
+
+    def _old(self) -> Iterator[str]:
+        """Ids that begin object or upload names and are older than the limit, each once, in order."""
+        border = self._clock.now() - self._age
+        last = ""
+        for item in self._store.list_versions(""):
+            head = item.name.split("/", 1)[0]
+            if head != last and is_uuid7(head) and uuid7_time(head) < border:
+                yield head
+            last = head
+        begun = {upload.name.split("/", 1)[0] for upload in self._store.list_uploads("")}
+        yield from sorted(head for head in begun if is_uuid7(head) and uuid7_time(head) < border)
+
+    def _sweep(self, ids: list[str]) -> list[str]:
+        with self._database.read() as unit:
+            nameless = sorted(set(ids) - unit.communications.existing_ids(ids))
+        gone: list[str] = []
+        for communication_id in nameless:
+            prefix = f"{communication_id}/"
+            self._store.abort_uploads(prefix)
+            self._store.delete_versions(self._store.list_versions(prefix))
+            if next(iter(self._store.list_versions(prefix)), None) is None:
+                gone.append(communication_id)
+                self._audit.note(actor="system:sweeper", act=Act.ORPHAN_SWEPT, target=communication_id)
+        return gone
