@@ -27,7 +27,7 @@ def seal_fields(dek: bytes, communication: str, fields: Mapping[str, object], no
     JSON."""
     try:
         plain = canonical_json(fields)
-    except (TypeError, ValueError) as fault:  # other types, NaN, half a surrogate pair
+    except (TypeError, ValueError, RecursionError) as fault:  # other types, NaN, half a surrogate, depth
         raise InvalidInput(
             "the fields hold something that JSON in UTF-8 cannot express; clean it first"
         ) from fault

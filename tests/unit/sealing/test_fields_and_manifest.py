@@ -67,7 +67,18 @@ def test_the_length_says_little() -> None:
     assert len(seal_fields(DEK, ID, {"name": "x" * 250}, NONCE)) == 28 + 512
 
 
-@pytest.mark.parametrize("value", [float("nan"), b"bytes", "\ud800", {1, 2}])
+def _nested(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), b"bytes", "\ud800", {1, 2}, _nested(100_000)],
+    ids=["nan", "bytes", "surrogate", "set", "depth"],
+)
 def test_what_json_cannot_say_is_refused(value: object) -> None:
     with pytest.raises(InvalidInput):
         seal_fields(DEK, ID, {"extra": value}, NONCE)
