@@ -51,7 +51,8 @@ class Period:
         if self.months > _LONGEST_MONTHS or self.days > _LONGEST_DAYS or self.seconds > _LONGEST_SECONDS:
             raise ValueError("a period is at most 100 years long")
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         """The shortest ISO 8601 form without years and weeks: ``P24M``, ``P1DT2H``, ``P0D``."""
         minutes, seconds = divmod(self.seconds, 60)
         hours, minutes = divmod(minutes, 60)
@@ -70,7 +71,7 @@ class Period:
     def exact(self) -> timedelta:
         """The same length on a stopwatch; ValueError when months or days make that depend on the calendar."""
         if self.months or self.days:
-            raise ValueError(f"{self} depends on the calendar; write hours, minutes or seconds")
+            raise ValueError(f"{self.text} depends on the calendar; write hours, minutes or seconds")
         return timedelta(seconds=self.seconds)
 
     def add_to(self, moment: datetime, zone: tzinfo) -> datetime:

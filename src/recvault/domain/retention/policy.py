@@ -111,7 +111,7 @@ class Match:
             if isinstance(value, frozenset) and value:
                 document[each.name] = sorted(value)
             elif isinstance(value, Period):
-                document[each.name] = str(value)
+                document[each.name] = value.text
             elif isinstance(value, bool):
                 document[each.name] = value
         return document
@@ -144,10 +144,10 @@ class Rule:
             "name": self.name,
             "match": self.match.document(),
             "purpose": str(self.purpose),
-            "keep": str(self.keep),
+            "keep": self.keep.text,
             "from": self.from_event.value,
-            "at_least": str(self.at_least),
-            "cap": str(self.cap),
+            "at_least": self.at_least.text,
+            "cap": self.cap.text,
             "only": self.only,
             "priority": self.priority,
             "why": self.why,
@@ -248,4 +248,8 @@ class Policy:
 
 def _flat(part: Ceiling | DoNotKeep | RecordRule | Reminder) -> Mapping[str, str]:
     names = {"from_event": "from"}
-    return {names.get(each.name, each.name): str(getattr(part, each.name)) for each in fields(part)}
+    document: dict[str, str] = {}
+    for each in fields(part):
+        value = getattr(part, each.name)
+        document[names.get(each.name, each.name)] = value.text if isinstance(value, Period) else str(value)
+    return document
