@@ -1,7 +1,7 @@
 """The documents: links lead somewhere, named make targets exist, quoted help is the program's own help.
 
-A help text is quoted as a block fenced with ``console`` whose first line is ``$ recvault ... --help``; it must
-be what the command prints at 80 columns.
+A help text is quoted as a block fenced with ``console`` whose first line is ``$ recvault ... --help``;
+it must be what the command prints at 80 columns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The domain is standard library only, without clock, randomness, input or output.
 
-import-linter holds the list of forbidden modules; this test turns it round (all is forbidden but what is listed)
-and looks for what no import shows: reading the clock through ``datetime``.
+import-linter holds the list of forbidden modules; this test turns it round (all is forbidden but what
+is listed) and looks for what no import shows: reading the clock through ``datetime``.
 """
 
 from __future__ import annotations
