@@ -17,10 +17,19 @@ install_debian() {
     apt-get install -y -q --no-install-recommends "$@"
 }
 
+# The pip of .venv, or this machine's own working on .venv.
+pip() {
+    if .venv/bin/python -c 'import pip' 2>/dev/null; then
+        .venv/bin/python -m pip "$@"
+    else
+        "$python" -m pip --python .venv/bin/python "$@"
+    fi
+}
+
 make_venv() {
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "recvault needs Python 3.11 or later; '$python' is not that. Name another one: make PYTHON=python3.12 ..."
-    if [ -x .venv/bin/python ] && .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    if .venv/bin/python -c '' 2>/dev/null && pip --version >/dev/null 2>&1; then
         return
     fi
     rm -rf .venv
@@ -32,7 +41,6 @@ make_venv() {
         "$python" -m venv .venv
     elif "$python" -m pip --version >/dev/null 2>&1; then
         "$python" -m venv --without-pip .venv
-        "$python" -m pip --python .venv/bin/python install -q --ignore-installed pip
     else
         fail "Python's venv is not complete here. Install it, then run make again: apt-get install python3-venv"
     fi
@@ -40,8 +48,8 @@ make_venv() {
 
 fill_venv() {
     # Wheels only: no compiler is needed and no foreign set-up code runs.
-    .venv/bin/python -m pip install -q --require-hashes --only-binary :all: -r "$1"
-    .venv/bin/python -m pip install -q --no-index --no-deps --no-build-isolation -e .
+    pip install -q --require-hashes --only-binary :all: -r "$1"
+    pip install -q --no-index --no-deps --no-build-isolation -e .
 }
 
 need_packages() {
