@@ -1,0 +1,207 @@
+"""Sources, people, their tokens, playback grants, releases to trainees."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, select, update
+
+from recvault.adapters.database.failures import missing
+from recvault.adapters.database.session import Session, batches
+from recvault.adapters.database.tables import (
+    playback_grants,
+    releases,
+    role_grant_scopes,
+    role_grants,
+    sources,
+    tokens,
+    users,
+)
+from recvault.domain.access import Grant, Role, Scope, ScopeKind
+from recvault.domain.accounts import PlaybackGrant, Source, Token, User
+
+_USER = (
+    "id", "name", "display_name", "password_hash", "created_at", "language", "agent_id", "disabled_at",
+)  # fmt: skip
+
+
+class SqlAccounts:
+    """Implements the port's ``Accounts``."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add_source(self, source: Source) -> None:
+        """See the port."""
+        self._session.insert(sources, asdict(source))
+
+    def source_by_token(self, token_hash: bytes) -> Source | None:
+        """See the port."""
+        row = self._session.first(select(sources).where(sources.c.token_hash == token_hash))
+        return None if row is None else Source(**row._mapping)
+
+    def share_source(self, source_id: str) -> Source:
+        """See the port. NotFound when unknown."""
+        row = self._session.first(select(sources).where(sources.c.id == source_id).with_for_update(read=True))
+        if row is None:
+            raise missing("source")
+        return Source(**row._mapping)
+
+    def source_by_name(self, name: str) -> Source | None:
+        """See the port."""
+        row = self._session.first(select(sources).where(sources.c.name == name))
+        return None if row is None else Source(**row._mapping)
+
+    def sources(self) -> list[Source]:
+        """See the port."""
+        found = [Source(**row._mapping) for row in self._session.rows(select(sources))]
+        return sorted(found, key=lambda source: (source.name.casefold(), source.id))
+
+    def revoke_source(self, source_id: str, at: datetime) -> None:
+        """The first revocation stands. NotFound when unknown."""
+        if not self._session.change(
+            update(sources)
+            .where(sources.c.id == source_id, sources.c.revoked_at.is_(None))
+            .values(revoked_at=at)
+        ):
+            self.share_source(source_id)
+
+    def add_user(self, user: User) -> None:
+        """See the port."""
+        self._session.insert(users, {name: getattr(user, name) for name in _USER})
+        self._insert_grants(user)
+
+    def put_user(self, user: User) -> None:
+        """See the port. NotFound when unknown; Conflict when another has the name."""
+        values = {name: getattr(user, name) for name in _USER if name != "id"}
+        if not self._session.change(update(users).where(users.c.id == user.id).values(**values)):
+            raise missing("user")
+        for table in (role_grant_scopes, role_grants):
+            self._session.change(delete(table).where(table.c.user_id == user.id))
+        self._insert_grants(user)
+
+    def user(self, user_id: str) -> User:
+        """See the port."""
+        found = self._users(users.c.id == user_id)
+        if not found:
+            raise missing("user")
+        return found[0]
+
+    def user_by_name(self, name: str) -> User | None:
+        """See the port."""
+        return next(iter(self._users(users.c.name == name)), None)
+
+    def users(self) -> list[User]:
+        """See the port."""
+        return self._users()
+
+    def add_token(self, token: Token) -> None:
+        """See the port."""
+        self._session.insert(tokens, asdict(token))
+
+    def token(self, token_hash: bytes) -> Token | None:
+        """See the port."""
+        row = self._session.first(select(tokens).where(tokens.c.hash == token_hash))
+        return None if row is None else Token(**row._mapping)
+
+    def touch_token(self, token_hash: bytes, at: datetime) -> None:
+        """Never back in time; an unknown token stays unknown."""
+        self._session.change(
+            update(tokens)
+            .where(tokens.c.hash == token_hash, tokens.c.last_used_at < at)
+            .values(last_used_at=at)
+        )
+
+    def revoke_token(self, token_hash: bytes, at: datetime) -> None:
+        """The first revocation stands; an unknown token stays unknown."""
+        self._session.change(
+            update(tokens)
+            .where(tokens.c.hash == token_hash, tokens.c.revoked_at.is_(None))
+            .values(revoked_at=at)
+        )
+
+    def add_playback(self, grant: PlaybackGrant) -> None:
+        """See the port. Conflict when person or communication is not stored."""
+        self._session.insert(playback_grants, asdict(grant))
+
+    def playback(self, grant_hash: bytes) -> PlaybackGrant | None:
+        """See the port."""
+        row = self._session.first(select(playback_grants).where(playback_grants.c.hash == grant_hash))
+        return None if row is None else PlaybackGrant(**row._mapping)
+
+    def drop_playback(self, *, expired_before: datetime, communication_ids: Collection[str] = ()) -> None:
+        """See the port."""
+        self._session.change(delete(playback_grants).where(playback_grants.c.expires_at < expired_before))
+        for batch in batches(communication_ids):
+            self._session.change(delete(playback_grants).where(playback_grants.c.communication_id.in_(batch)))
+
+    def release_to(self, communication_id: str, user_id: str, until: datetime) -> None:
+        """A later release replaces the earlier."""
+        row = {"communication_id": communication_id, "user_id": user_id, "until": until}
+        self._session.put(releases, row, key=["communication_id", "user_id"])
+
+    def released_to(self, communication_id: str, user_id: str, now: datetime) -> bool:
+        """See the port."""
+        return bool(
+            self._session.count(
+                releases,
+                releases.c.communication_id == communication_id,
+                releases.c.user_id == user_id,
+                releases.c.until > now,
+            )
+        )
+
+    def _insert_grants(self, user: User) -> None:
+        grants, scopes = [], []
+        for position, grant in enumerate(user.grants):
+            place = {"user_id": user.id, "position": position}
+            grants.append(
+                place
+                | {
+                    "role": grant.role.value,
+                    "scope_kind": grant.scope.kind.value,
+                    "valid_from": grant.valid_from,
+                    "valid_until": grant.valid_until,
+                }
+            )
+            scopes += [place | {"value": value} for value in sorted(grant.scope.values)]
+        self._session.insert(role_grants, grants)
+        self._session.insert(role_grant_scopes, scopes)
+
+    def _users(self, *conditions: ColumnElement[bool]) -> list[User]:
+        rows = self._session.rows(select(users).where(*conditions))
+        grants = self._grants([row.id for row in rows])
+        found = [
+            User(**{name: getattr(row, name) for name in _USER}, grants=tuple(grants.get(row.id, ())))
+            for row in rows
+        ]
+        return sorted(found, key=lambda user: (user.name.casefold(), user.id))
+
+    def _grants(self, user_ids: Sequence[str]) -> dict[str, list[Grant]]:
+        values: dict[tuple[str, int], set[str]] = {}
+        grants: dict[str, list[Grant]] = {}
+        for batch in batches(user_ids):
+            for one in self._session.rows(
+                select(role_grant_scopes).where(role_grant_scopes.c.user_id.in_(batch))
+            ):
+                values.setdefault((one.user_id, one.position), set()).add(one.value)
+            for row in self._session.rows(
+                select(role_grants)
+                .where(role_grants.c.user_id.in_(batch))
+                .order_by(role_grants.c.user_id, role_grants.c.position)
+            ):
+                scope = values.get((row.user_id, row.position), set())
+                grants.setdefault(row.user_id, []).append(_grant(row, frozenset(scope)))
+        return grants
+
+
+def _grant(row: Row[Any], values: frozenset[str]) -> Grant:
+    return Grant(
+        role=Role(row.role),
+        scope=Scope(kind=ScopeKind(row.scope_kind), values=values),
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+    )

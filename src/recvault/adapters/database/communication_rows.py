@@ -1,0 +1,124 @@
+"""Communications to rows and back.
+
+What a page of communications has beside its rows comes with one IN query per table, never one per row. A row
+in state ``destroying`` loads too: ids and classes are None, its start is the moment it was stored, it has no
+purposes or tags; its streams are still there, because their objects have yet to be seen gone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, Table, select
+
+from recvault.adapters.database.session import Session, batches
+from recvault.adapters.database.tables import attention, communications, purposes, streams, tags
+from recvault.domain.communication import (
+    Attention,
+    Channel,
+    Communication,
+    Direction,
+    PurposeRecord,
+    State,
+    StreamRecord,
+)
+
+# Values that stand in the row under the same name.
+_PLAIN = (
+    "id", "source_id", "source_ref_hash", "conflict_of", "started_at", "ended_at", "stored_at",
+    "customer_id", "customer_kind", "contact_point_id", "agent_id", "team", "queue", "case_ref",
+    "answered", "media_type", "notice_ref", "balancing_ref", "length", "policy_version", "destroy_at",
+    "key_id", "wrapped_key", "sealed_fields", "sealed_manifest", "place_declared", "place_observed",
+    "do_not_keep_at", "case_closed_at", "relationship_ended_at",
+)  # fmt: skip
+_STREAM = (
+    "name", "generation", "object_name", "version_id", "plaintext_length", "ciphertext_length",
+    "ciphertext_sha256",
+)  # fmt: skip
+_PURPOSE = ("purpose", "needed_until", "rule", "cap_until", "ended_at")
+
+LOADED: Select[Any] = select(*(communications.c[name] for name in (*_PLAIN, "channel", "direction", "state")))
+
+
+def insert(session: Session, communication: Communication) -> None:
+    """The row and everything beside it."""
+    row = {name: getattr(communication, name) for name in _PLAIN}
+    row["channel"] = communication.channel.value
+    row["direction"] = communication.direction.value
+    row["state"] = communication.state.value
+    session.insert(communications, row)
+    insert_purposes(session, communication.id, communication.purposes)
+    session.insert(
+        tags, ({"communication_id": communication.id, "tag": tag} for tag in sorted(communication.tags))
+    )
+    insert_attention(session, communication.id, communication.attention)
+    session.insert(
+        streams,
+        (
+            {"communication_id": communication.id, "position": position}
+            | {name: getattr(stream, name) for name in _STREAM}
+            for position, stream in enumerate(communication.streams)
+        ),
+    )
+
+
+def insert_purposes(session: Session, communication_id: str, records: Sequence[PurposeRecord]) -> None:
+    """The purposes in their order."""
+    session.insert(
+        purposes,
+        (
+            {"communication_id": communication_id, "position": position}
+            | {name: getattr(record, name) for name in _PURPOSE}
+            for position, record in enumerate(records)
+        ),
+    )
+
+
+def insert_attention(session: Session, communication_id: str, marks: Iterable[Attention]) -> None:
+    """Those of the marks that are not there yet."""
+    session.insert_missing(
+        attention, ({"communication_id": communication_id, "mark": mark.value} for mark in sorted(set(marks)))
+    )
+
+
+def load(session: Session, rows: Sequence[Row[Any]]) -> list[Communication]:
+    """The communications of rows selected by ``LOADED``, in the same order."""
+    ids = [row.id for row in rows]
+    of_purpose = _beside(session, purposes, ids)
+    of_tag = _beside(session, tags, ids)
+    of_mark = _beside(session, attention, ids)
+    of_stream = _beside(session, streams, ids)
+    return [
+        Communication(
+            **{name: getattr(row, name) for name in _PLAIN},
+            channel=Channel(row.channel),
+            direction=Direction(row.direction),
+            state=State(row.state),
+            tags=frozenset(tag.tag for tag in of_tag[row.id]),
+            attention=frozenset(Attention(mark.mark) for mark in of_mark[row.id]),
+            purposes=tuple(_purpose(record) for record in of_purpose[row.id]),
+            streams=tuple(_stream(stream) for stream in of_stream[row.id]),
+        )
+        for row in rows
+    ]
+
+
+def _purpose(row: Row[Any]) -> PurposeRecord:
+    return PurposeRecord(**{name: getattr(row, name) for name in _PURPOSE})
+
+
+def _stream(row: Row[Any]) -> StreamRecord:
+    return StreamRecord(**{name: getattr(row, name) for name in _STREAM})
+
+
+def _beside(session: Session, table: Table[Any], ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
+    for batch in batches(ids):
+        for row in session.rows(select(table).where(table.c.communication_id.in_(batch))):
+            found[row.communication_id].append(row)
+    if "position" in table.c:
+        for rows in found.values():
+            rows.sort(key=lambda row: row.position)
+    return found

@@ -1,0 +1,162 @@
+"""Communications in the database: adding, finding, locking, and what changes while they live."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, update
+
+from recvault.adapters.database import search
+from recvault.adapters.database.communication_rows import (
+    LOADED,
+    insert,
+    insert_attention,
+    insert_purposes,
+    load,
+)
+from recvault.adapters.database.due import DueWork
+from recvault.adapters.database.failures import missing
+from recvault.adapters.database.session import batches
+from recvault.adapters.database.tables import attention, communications, purposes, wrapped_by
+from recvault.domain.communication import (
+    Attention,
+    Communication,
+    PurposeRecord,
+    SearchQuery,
+    State,
+    VisibleSet,
+)
+
+_c = communications.c
+
+
+class SqlCommunications(DueWork):
+    """Implements the port's ``Communications``."""
+
+    def add(self, communication: Communication) -> None:
+        """See the port."""
+        insert(self._session, communication)
+        self._remember_key(communication.id, communication.key_id)
+
+    def get(self, communication_id: str) -> Communication:
+        """See the port."""
+        found = self.find([communication_id])
+        if not found:
+            raise missing("communication")
+        return found[0]
+
+    def find(self, communication_ids: Collection[str]) -> list[Communication]:
+        """See the port."""
+        return self._by_ids(communication_ids, lock=False)
+
+    def lock(self, communication_ids: Collection[str]) -> list[Communication]:
+        """See the port."""
+        return self._by_ids(communication_ids, lock=True)
+
+    def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Communication | None:
+        """See the port."""
+        rows = self._session.rows(
+            LOADED.where(_c.source_id == source_id, _c.source_ref_hash == source_ref_hash)
+        )
+        return next(iter(load(self._session, rows)), None)
+
+    def search(self, query: SearchQuery, visible: Sequence[VisibleSet], now: datetime) -> list[Communication]:
+        """See the port; nothing visible, nothing found."""
+        if not visible:
+            return []
+        return load(self._session, self._session.rows(search.statement(query, visible, now)))
+
+    def set_retention(
+        self,
+        communication_id: str,
+        *,
+        destroy_at: datetime,
+        purposes: Sequence[PurposeRecord],
+        policy_version: str,
+    ) -> None:
+        """See the port. NotFound when nothing is stored under the id."""
+        self._update_stored(communication_id, destroy_at=destroy_at, policy_version=policy_version)
+        self._replace_purposes(communication_id, purposes)
+
+    def set_do_not_keep(self, communication_id: str, at: datetime | None) -> None:
+        """See the port. NotFound when nothing is stored under the id."""
+        self._update_stored(communication_id, do_not_keep_at=at)
+
+    def set_relationship_ended(self, communication_ids: Collection[str], at: datetime | None) -> None:
+        """See the port; what is already shredded is passed over."""
+        for batch in batches(communication_ids):
+            self._session.change(
+                update(communications)
+                .where(_c.id.in_(batch), _c.state == State.STORED.value)
+                .values(relationship_ended_at=at)
+            )
+
+    def rewrap(self, communication_id: str, *, key_id: str, wrapped_key: bytes) -> None:
+        """See the port. NotFound when nothing is stored under the id."""
+        self._update_stored(communication_id, key_id=key_id, wrapped_key=wrapped_key)
+        self._remember_key(communication_id, key_id)
+
+    def wrapped_by(self, communication_id: str) -> tuple[str, ...]:
+        """See the port."""
+        return tuple(
+            self._session.column(
+                select(wrapped_by.c.key_id)
+                .where(wrapped_by.c.communication_id == communication_id)
+                .order_by(wrapped_by.c.key_id)
+            )
+        )
+
+    def ids_under_key(self, key_id: str, limit: int) -> list[str]:
+        """See the port."""
+        return self._session.column(
+            select(_c.id).where(_c.key_id == key_id, _c.wrapped_key.is_not(None)).order_by(_c.id).limit(limit)
+        )
+
+    def add_attention(self, communication_id: str, marks: Iterable[Attention]) -> None:
+        """See the port."""
+        insert_attention(self._session, communication_id, marks)
+
+    def clear_attention(self, communication_id: str) -> None:
+        """See the port."""
+        self._session.change(delete(attention).where(attention.c.communication_id == communication_id))
+
+    def conflicts_of_source(self, source_id: str) -> int:
+        """See the port."""
+        return self._session.count(communications, _c.source_id == source_id, _c.conflict_of.is_not(None))
+
+    def count_attention(self) -> int:
+        """See the port."""
+        row = self._session.first(select(func.count(func.distinct(attention.c.communication_id))))
+        return row[0] if row else 0
+
+    def existing_ids(self, ids: Collection[str]) -> set[str]:
+        """See the port."""
+        found: set[str] = set()
+        for batch in batches(ids):
+            found.update(self._session.column(select(_c.id).where(_c.id.in_(batch))))
+        return found
+
+    def _by_ids(self, ids: Collection[str], *, lock: bool) -> list[Communication]:
+        found: list[Communication] = []
+        for batch in batches(ids):
+            statement = LOADED.where(_c.id.in_(batch)).order_by(_c.id)
+            if lock:
+                statement = statement.with_for_update(of=communications)
+            found += load(self._session, self._session.rows(statement))
+        return found
+
+    def _update_stored(self, communication_id: str, **values: object) -> None:
+        if not self._session.change(
+            update(communications)
+            .where(_c.id == communication_id, _c.state == State.STORED.value)
+            .values(**values)
+        ):
+            raise missing("stored communication")
+
+    def _replace_purposes(self, communication_id: str, records: Sequence[PurposeRecord]) -> None:
+        self._session.change(delete(purposes).where(purposes.c.communication_id == communication_id))
+        insert_purposes(self._session, communication_id, records)
+
+    def _remember_key(self, communication_id: str, key_id: str) -> None:
+        self._session.insert_missing(wrapped_by, [{"communication_id": communication_id, "key_id": key_id}])

@@ -1,0 +1,170 @@
+"""Tombstones and certificates. Rows are never deleted: they are the archive's proof of a destruction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, exists, literal, select, tuple_, update
+
+from recvault.adapters.database.failures import missing
+from recvault.adapters.database.session import Session, batches
+from recvault.adapters.database.tables import destruction_keys, destructions, period_keys
+from recvault.adapters.database.types import TEXT, Moment
+from recvault.domain.destruction import Destruction, Stage, Trigger
+from recvault.domain.errors import Conflict
+
+_d = destructions.c
+_PLAIN = (
+    "communication_id", "source_id", "source_ref_hash", "batch", "facts", "shredded_at", "inaccessible_at",
+    "complete_at", "certificate_inaccessible", "certificate_complete",
+)  # fmt: skip
+
+
+class SqlDestructions:
+    """Implements the port's ``Destructions``."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, destruction: Destruction) -> None:
+        """Conflict when the communication has a tombstone already, or the stage is a later one."""
+        if destruction.stage is not Stage.SHREDDED:
+            raise Conflict(
+                "a destruction begins at stage 'shredded'; the later stages come with their certificates"
+            )
+        row = {name: getattr(destruction, name) for name in _PLAIN}
+        row["trigger"] = destruction.trigger.value
+        row["stage"] = destruction.stage.value
+        self._session.insert(destructions, row)
+        self._session.insert(
+            destruction_keys,
+            (
+                {"communication_id": destruction.communication_id, "key_id": key_id, "position": position}
+                for position, key_id in enumerate(destruction.key_ids)
+            ),
+        )
+
+    def get(self, communication_id: str) -> Destruction:
+        """See the port."""
+        found = self.find([communication_id])
+        if not found:
+            raise missing("destruction")
+        return found[communication_id]
+
+    def find(self, communication_ids: Collection[str]) -> dict[str, Destruction]:
+        """See the port."""
+        found: dict[str, Destruction] = {}
+        for batch in batches(communication_ids):
+            rows = self._session.rows(select(destructions).where(_d.communication_id.in_(batch)))
+            found |= {one.communication_id: one for one in self._load(rows)}
+        return found
+
+    def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Destruction | None:
+        """The newest, should there be several."""
+        rows = self._session.rows(
+            select(destructions)
+            .where(_d.source_id == source_id, _d.source_ref_hash == source_ref_hash)
+            .order_by(_d.shredded_at.desc(), _d.communication_id.desc())
+            .limit(1)
+        )
+        return next(iter(self._load(rows)), None)
+
+    def set_inaccessible(self, communication_id: str, *, at: datetime, certificate: str) -> None:
+        """See the port. NotFound when there is no tombstone; Conflict when it has that certificate."""
+        self._advance(
+            communication_id,
+            Stage.SHREDDED,
+            stage=Stage.INACCESSIBLE.value,
+            inaccessible_at=at,
+            looked_for_at=at,
+            certificate_inaccessible=certificate,
+        )
+
+    def set_complete(self, communication_id: str, *, at: datetime, certificate: str) -> None:
+        """See the port. NotFound when there is no tombstone; Conflict unless ``inaccessible``."""
+        self._advance(
+            communication_id,
+            Stage.INACCESSIBLE,
+            stage=Stage.COMPLETE.value,
+            complete_at=at,
+            certificate_complete=certificate,
+        )
+
+    def completable(self, limit: int) -> list[Destruction]:
+        """See the port. A key without a row in ``period keys`` does not hold it back here: whether it is gone
+        is the keyring's to say before the certificate is signed.
+        """
+        alive = (
+            exists()
+            .where(destruction_keys.c.communication_id == _d.communication_id)
+            .where(period_keys.c.key_id == destruction_keys.c.key_id, period_keys.c.destroyed_at.is_(None))
+        )
+        rows = self._session.rows(
+            select(destructions)
+            .where(_d.stage == Stage.INACCESSIBLE.value, ~alive)
+            .order_by(_d.inaccessible_at, _d.communication_id)
+            .limit(limit)
+        )
+        return self._load(rows)
+
+    def to_recheck(self, *, since: datetime, before: datetime, limit: int) -> list[Destruction]:
+        """See the port; the one not looked for the longest first. Complete ones are looked for as well."""
+        rows = self._session.rows(
+            select(destructions)
+            .where(_d.inaccessible_at >= since, _d.looked_for_at < before)
+            .order_by(_d.looked_for_at, _d.communication_id)
+            .limit(limit)
+        )
+        return self._load(rows)
+
+    def note_rechecked(self, communication_ids: Collection[str], at: datetime) -> None:
+        """See the port."""
+        for batch in batches(communication_ids):
+            self._session.change(
+                update(destructions)
+                .where(_d.communication_id.in_(batch), _d.inaccessible_at.is_not(None))
+                .values(looked_for_at=at)
+            )
+
+    def recent(self, limit: int, *, after: tuple[datetime, str] | None = None) -> list[Destruction]:
+        """See the port."""
+        statement = (
+            select(destructions).order_by(_d.shredded_at.desc(), _d.communication_id.desc()).limit(limit)
+        )
+        if after is not None:
+            position = tuple_(literal(after[0], Moment()), literal(after[1], TEXT))
+            statement = statement.where(tuple_(_d.shredded_at, _d.communication_id) < position)
+        return self._load(self._session.rows(statement))
+
+    def _advance(self, communication_id: str, current: Stage, **values: object) -> None:
+        if self._session.change(
+            update(destructions)
+            .where(_d.communication_id == communication_id, _d.stage == current.value)
+            .values(**values)
+        ):
+            return
+        found = self.get(communication_id)
+        raise Conflict(
+            f"the destruction is at stage {found.stage}, not {current}; read its certificate instead"
+        )
+
+    def _load(self, rows: Sequence[Row[Any]]) -> list[Destruction]:
+        keys: dict[str, list[str]] = {}
+        for batch in batches([row.communication_id for row in rows]):
+            for key in self._session.rows(
+                select(destruction_keys)
+                .where(destruction_keys.c.communication_id.in_(batch))
+                .order_by(destruction_keys.c.communication_id, destruction_keys.c.position)
+            ):
+                keys.setdefault(key.communication_id, []).append(key.key_id)
+        return [
+            Destruction(
+                **{name: getattr(row, name) for name in _PLAIN},
+                trigger=Trigger(row.trigger),
+                stage=Stage(row.stage),
+                key_ids=tuple(keys.get(row.communication_id, ())),
+            )
+            for row in rows
+        ]

@@ -1,0 +1,133 @@
+"""What is due for destruction, who works on it, and the taking away itself.
+
+Invariants: a row that a hold covers is neither claimed nor counted as due; each claim raises the fence, and
+shredding and removing demand worker and fence in the statement that writes, so that a worker whose claim was
+taken over cannot act. The hold that arrives between claim and shred is the journey's to find, under the guard
+rows (rule 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Delete, Update, and_, delete, exists, or_, select, update
+
+from recvault.adapters.database.failures import missing
+from recvault.adapters.database.session import Session, batches
+from recvault.adapters.database.tables import (
+    ERASED,
+    attention,
+    communications,
+    holds,
+    purposes,
+    releases,
+    tags,
+)
+from recvault.domain.communication import State
+from recvault.domain.destruction import DueItem
+from recvault.domain.errors import Conflict
+
+_c = communications.c
+
+
+def _held() -> ColumnElement[bool]:
+    return exists().where(
+        holds.c.released_at.is_(None),
+        or_(
+            holds.c.communication_id == _c.id,
+            holds.c.customer_id == _c.customer_id,
+        ),
+    )
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return and_(_c.state == State.STORED.value, _c.destroy_at <= now, ~_held())
+
+
+class DueWork:
+    """The part of the communications repository that the purge uses."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def claim_due(self, *, now: datetime, limit: int, worker: str, lease_until: datetime) -> list[DueItem]:
+        """See the port. A row whose lease ends exactly at ``now`` is free."""
+        free = self._session.column(
+            select(_c.id)
+            .where(
+                or_(_due(now), _c.state == State.DESTROYING.value),
+                _c.stopped_reason.is_(None),
+                or_(_c.lease_until.is_(None), _c.lease_until <= now),
+            )
+            .order_by(_c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=communications)
+        )
+        claimed: list[DueItem] = []
+        for batch in batches(free):
+            rows = self._session.rows(
+                update(communications)
+                .where(_c.id.in_(batch))
+                .values(claimed_by=worker, lease_until=lease_until, fence=_c.fence + 1)
+                .returning(_c.id, _c.state, _c.fence)
+            )
+            claimed += [DueItem(communication_id=row.id, state=row.state, fence=row.fence) for row in rows]
+        return sorted(claimed, key=lambda item: item.communication_id)
+
+    def release_claims(self, communication_ids: Collection[str], worker: str) -> None:
+        """Those that are still the worker's."""
+        for batch in batches(communication_ids):
+            self._session.change(
+                update(communications)
+                .where(_c.id.in_(batch), _c.claimed_by == worker)
+                .values(claimed_by=None, lease_until=None)
+            )
+
+    def stop(self, communication_id: str, reason: str) -> None:
+        """Also gives its claim back. NotFound when there is no row."""
+        if not self._session.change(
+            update(communications)
+            .where(_c.id == communication_id)
+            .values(stopped_reason=reason, claimed_by=None, lease_until=None)
+        ):
+            raise missing("communication")
+
+    def shred(self, communication_id: str, *, worker: str, fence: int) -> None:
+        """May be repeated by whoever holds the claim. Keeps source, moment of storing, end, sizes, places,
+        policy version, streams, and the keys that ever wrapped the data key; the start becomes the moment of
+        storing.
+        """
+        bare: dict[str, Any] = dict.fromkeys(ERASED)
+        self._claimed(
+            update(communications).values(**bare, started_at=_c.stored_at, state=State.DESTROYING.value),
+            communication_id,
+            worker,
+            fence,
+        )
+        for table in (purposes, tags, attention, releases):
+            self._session.change(delete(table).where(table.c.communication_id == communication_id))
+
+    def remove(self, communication_id: str, *, worker: str, fence: int) -> None:
+        """Everything that belongs to the row goes with it."""
+        shredded = delete(communications).where(_c.state == State.DESTROYING.value)
+        self._claimed(shredded, communication_id, worker, fence)
+
+    def count_due(self, now: datetime) -> int:
+        """Stored, due, not held, not stopped; those under a lease count, those already shredded do not."""
+        return self._session.count(communications, _due(now), _c.stopped_reason.is_(None))
+
+    def count_overdue(self, before: datetime) -> int:
+        """Stored or shredded, whose end lies before the moment; those that were stopped count, a person has
+        to look.
+        """
+        return self._session.count(communications, _c.destroy_at < before, ~_held())
+
+    def _claimed(self, statement: Update | Delete, communication_id: str, worker: str, fence: int) -> None:
+        if not self._session.change(
+            statement.where(_c.id == communication_id, _c.claimed_by == worker, _c.fence == fence)
+        ):
+            raise Conflict(
+                "the claim on this item is no longer this worker's; leave it to the one that has it"
+            )

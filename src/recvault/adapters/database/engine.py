@@ -1,0 +1,147 @@
+"""The database: transactions on an engine, and the factory that opens one.
+
+Invariants: a unit of work that is left without ``commit`` is rolled back, whatever happened inside; a unit
+that reads sees one snapshot and cannot write; a database whose schema is newer than this program is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from recvault.adapters.database.engines import READING, in_memory, parse, postgresql_engine, sqlite_engine
+from recvault.adapters.database.failures import attempt, attempt_commit
+from recvault.adapters.database.gate import Gate
+from recvault.adapters.database.migration import refuse_newer
+from recvault.adapters.database.session import Session
+from recvault.adapters.database.types import Moment
+from recvault.adapters.database.uow import SqlUnitOfWork
+
+
+class SqlDatabase:
+    """Implements the port's ``Database`` on PostgreSQL and SQLite; safe to share between threads."""
+
+    def __init__(
+        self, *, engine: Engine, write_gate: Gate | None = None, read_gate: Gate | None = None
+    ) -> None:
+        self._engine = engine
+        self._write_gate = write_gate
+        self._read_gate = read_gate
+        if self.is_postgresql:
+            self._reader = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        else:
+            self._reader = engine.execution_options(**{READING: True})
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether it is PostgreSQL; else SQLite."""
+        return self._engine.dialect.name == "postgresql"
+
+    def begin(self) -> AbstractContextManager[SqlUnitOfWork]:
+        """A transaction that may write. On SQLite it waits here until no other writes."""
+        return self._unit(self._engine, self._write_gate)
+
+    def read(self) -> AbstractContextManager[SqlUnitOfWork]:
+        """A transaction that only reads, on one snapshot; writing in it fails."""
+        return self._unit(self._reader, self._read_gate)
+
+    def now(self) -> datetime:
+        """The database's clock, UTC (on SQLite the machine's)."""
+        if not self.is_postgresql:
+            return datetime.now(UTC)
+        with self._transaction(self._reader, self._read_gate) as connection:
+            return attempt(
+                lambda: connection.execute(select(func.clock_timestamp(type_=Moment()))).scalar_one()
+            )
+
+    def check(self) -> None:
+        """One round trip; DatabaseUnavailable."""
+        with self._transaction(self._reader, self._read_gate) as connection:
+            attempt(lambda: connection.execute(select(1)).scalar_one())
+
+    def close(self) -> None:
+        """Gives connections back; the database in memory is gone with its last."""
+        self._engine.dispose()
+
+    @contextmanager
+    def schema_work(self) -> Iterator[Connection]:
+        """A writing transaction on the bare connection, for migrations; commits when the body succeeds."""
+        with self._transaction(self._engine, self._write_gate) as connection:
+            yield connection
+            attempt_commit(connection.commit)
+
+    @contextmanager
+    def schema_reading(self) -> Iterator[Connection]:
+        """A reading transaction on the bare connection."""
+        with self._transaction(self._reader, self._read_gate) as connection:
+            yield connection
+
+    @contextmanager
+    def _unit(self, engine: Engine, gate: Gate | None) -> Iterator[SqlUnitOfWork]:
+        with self._transaction(engine, gate) as connection:
+            session = Session(connection)
+            try:
+                yield SqlUnitOfWork(session)
+            finally:
+                session.finish()
+
+    @contextmanager
+    def _transaction(self, engine: Engine, gate: Gate | None) -> Iterator[Connection]:
+        with gate.passing() if gate is not None else nullcontext():
+            connection = attempt(engine.connect)
+            try:
+                attempt(connection.begin)
+                yield connection
+            finally:
+                _leave(connection)
+
+
+def connect(
+    url: str,
+    *,
+    pool_size: int,
+    connect_timeout_seconds: float,
+    statement_timeout_seconds: float,
+    password: str | None = None,
+) -> SqlDatabase:
+    """Opens ``postgresql://…`` (TLS by ``sslmode`` and its companions in the address), ``sqlite:////file``
+    or, for tests and trials, ``sqlite://`` in memory. A password given apart wins over one in the address. On
+    SQLite the statement timeout is how long a writer waits for its turn.
+
+    Raises ConfigurationError for an address that cannot be used or a schema that is newer than this program;
+    DatabaseUnavailable when it cannot be reached.
+    """
+    parsed = parse(url, password)
+    if parsed.get_backend_name() == "postgresql":
+        database = SqlDatabase(
+            engine=postgresql_engine(
+                parsed,
+                pool_size=pool_size,
+                connect_timeout_seconds=connect_timeout_seconds,
+                statement_timeout_seconds=statement_timeout_seconds,
+            )
+        )
+    else:
+        gate = Gate(patience_seconds=statement_timeout_seconds)
+        engine = sqlite_engine(parsed, pool_size=pool_size, patience_seconds=statement_timeout_seconds)
+        database = SqlDatabase(engine=engine, write_gate=gate, read_gate=gate if in_memory(parsed) else None)
+    with database.schema_reading() as connection:
+        refuse_newer(connection)
+    return database
+
+
+def _leave(connection: Connection) -> None:
+    """Rolls back what was not committed and gives the connection back. When even that fails the connection is
+    broken: the server has rolled back by itself, and the pool drops it.
+    """
+    try:
+        connection.close()
+    except SQLAlchemyError:
+        connection.invalidate()
+        connection.close()

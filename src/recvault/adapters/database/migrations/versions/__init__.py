@@ -1,0 +1,3 @@
+"""One module per revision, named by its order."""
+
+from __future__ import annotations

@@ -1,0 +1,115 @@
+"""Running statements inside one transaction.
+
+Invariants: every failure passes :mod:`failures`; after a failed statement the transaction cannot be committed
+any more (PostgreSQL would answer such a COMMIT with a quiet ROLLBACK); after commit or the end of the unit
+nothing runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Executable, Row, Table, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.selectable import TypedReturnsRows
+from typing_extensions import TypeVarTuple
+
+from recvault.adapters.database.failures import attempt, attempt_commit
+from recvault.domain.errors import Conflict
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+# Both databases take more parameters; plans and locks stay small this way.
+IDS_PER_STATEMENT = 500
+
+
+def batches(ids: Collection[str]) -> Iterator[list[str]]:
+    """The distinct ids in order, in portions for one IN."""
+    ordered = iter(sorted(set(ids)))
+    while batch := list(islice(ordered, IDS_PER_STATEMENT)):
+        yield batch
+
+
+class Session:
+    """One transaction of one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._failed = False
+        self._finished = False
+
+    def rows(self, statement: TypedReturnsRows[*Ts]) -> Sequence[Row[*Ts]]:
+        """All rows."""
+        return self._run(lambda: self._connection.execute(statement).all())
+
+    def first(self, statement: TypedReturnsRows[*Ts]) -> Row[*Ts] | None:
+        """The first row, or None."""
+        return self._run(lambda: self._connection.execute(statement).first())
+
+    def column(self, statement: TypedReturnsRows[T, *tuple[Any, ...]]) -> list[T]:
+        """The first column of all rows."""
+        return self._run(lambda: list(self._connection.execute(statement).scalars()))
+
+    def count(self, table: Table[Any], *conditions: Any) -> int:
+        """How many rows of the table meet the conditions."""
+        statement = select(func.count()).select_from(table).where(*conditions)
+        return self._run(lambda: self._connection.execute(statement).scalar_one())
+
+    def change(self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None) -> int:
+        """Runs an INSERT, UPDATE or DELETE; how many rows it touched."""
+        return self._run(lambda: self._connection.execute(statement, parameters).rowcount)
+
+    def insert(self, table: Table[Any], rows: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> None:
+        """Inserts one row or many; Conflict for broken uniqueness."""
+        many = [rows] if isinstance(rows, Mapping) else list(rows)
+        if many:
+            self._run(lambda: self._connection.execute(insert(table), many))
+
+    def insert_missing(self, table: Table[Any], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Inserts the rows whose key is not there yet."""
+        many = list(rows)
+        if many:
+            statement = self._upsert(table).on_conflict_do_nothing()
+            self._run(lambda: self._connection.execute(statement, many))
+
+    def put(self, table: Table[Any], row: Mapping[str, Any], *, key: Sequence[str]) -> None:
+        """Inserts the row, or replaces the one with the same key."""
+        statement = self._upsert(table).values(dict(row))
+        others = {name: statement.excluded[name] for name in row if name not in key}
+        final = statement.on_conflict_do_update(index_elements=list(key), set_=others)
+        self._run(lambda: self._connection.execute(final))
+
+    def commit(self) -> None:
+        """Conflict when a statement of this transaction has failed; DatabaseUnavailable when the outcome is
+        unknown.
+        """
+        if self._finished:
+            raise RuntimeError("this unit of work is over; begin another")
+        if self._failed:
+            raise Conflict(
+                "a statement of this unit of work failed, so nothing of it can be kept; begin again"
+            )
+        self._finished = True
+        attempt_commit(self._connection.commit)
+
+    def finish(self) -> None:
+        """Nothing runs from here on."""
+        self._finished = True
+
+    def _upsert(self, table: Table[Any]) -> postgresql.Insert | sqlite.Insert:
+        on_postgresql = self._connection.dialect.name == "postgresql"
+        return postgresql.insert(table) if on_postgresql else sqlite.insert(table)
+
+    def _run(self, call: Callable[[], T]) -> T:
+        if self._finished:
+            raise RuntimeError("this unit of work is over; begin another")
+        succeeded = False
+        try:
+            result = attempt(call)
+            succeeded = True
+        finally:
+            self._failed = self._failed or not succeeded
+        return result

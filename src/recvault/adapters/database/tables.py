@@ -1,0 +1,73 @@
+"""The declared schema: every table under one name. The migrations are its history; a test holds the two
+equal.
+"""
+
+from __future__ import annotations
+
+from recvault.adapters.database.metadata import metadata
+from recvault.adapters.database.tables_communications import (
+    ERASED,
+    attention,
+    communications,
+    period_keys,
+    playback_grants,
+    purposes,
+    releases,
+    streams,
+    tags,
+    wrapped_by,
+)
+from recvault.adapters.database.tables_evidence import (
+    audit_entries,
+    audit_head,
+    destruction_keys,
+    destructions,
+    holds,
+    ledger_head,
+)
+from recvault.adapters.database.tables_register import (
+    agent_memberships,
+    agents,
+    contact_persons,
+    contact_points,
+    customers,
+    policies,
+    role_grant_scopes,
+    role_grants,
+    settings,
+    sources,
+    tokens,
+    users,
+)
+
+__all__ = [
+    "ERASED",
+    "agent_memberships",
+    "agents",
+    "attention",
+    "audit_entries",
+    "audit_head",
+    "communications",
+    "contact_persons",
+    "contact_points",
+    "customers",
+    "destruction_keys",
+    "destructions",
+    "holds",
+    "ledger_head",
+    "metadata",
+    "period_keys",
+    "playback_grants",
+    "policies",
+    "purposes",
+    "releases",
+    "role_grant_scopes",
+    "role_grants",
+    "settings",
+    "sources",
+    "streams",
+    "tags",
+    "tokens",
+    "users",
+    "wrapped_by",
+]

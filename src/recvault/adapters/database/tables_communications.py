@@ -1,0 +1,231 @@
+"""Tables of communications, what belongs to them, and the keys that wrap them.
+
+Invariants kept by the database itself: a stored communication has its key and sealed parts; a destroying one
+has none, nor anything that points to a person, and tells the moment of storing as its start (``search`` and
+paging need one); one communication per source and source reference; what belongs to a communication goes with
+its row.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Named,
+    Table,
+    TypedColumns,
+    UniqueConstraint,
+    text,
+)  # fmt: skip
+
+from recvault.adapters.database.metadata import index_where, metadata, one_of
+from recvault.adapters.database.tables_register import (
+    agents,
+    contact_points,
+    customers,
+    policies,
+    sources,
+    users,
+)
+from recvault.adapters.database.types import TEXT, Moment
+from recvault.domain.communication import Attention, Channel, Direction, State
+
+
+class PeriodKeyColumns(TypedColumns):
+    key_id: Named[str] = Column(TEXT, primary_key=True)
+    period: Named[str] = Column(TEXT)
+    generation: Named[int] = Column(Integer)
+    created_at: Named[datetime] = Column(Moment)
+    closing_at: Named[datetime | None] = Column(Moment)
+    destroyed_at: Named[datetime | None] = Column(Moment)
+
+
+period_keys = Table(
+    "period_keys",
+    metadata,
+    PeriodKeyColumns,
+    UniqueConstraint("period", "generation"),
+    CheckConstraint("length(period) IN (7, 10)", name="period"),
+    CheckConstraint("generation >= 1", name="generation"),
+    index_where("ix_period_keys_living", "period", where="destroyed_at IS NULL"),
+)
+
+
+class CommunicationColumns(TypedColumns):
+    id: Named[str] = Column(TEXT, primary_key=True)
+    source_id: Named[str] = Column(TEXT, ForeignKey(sources.c.id))
+    source_ref_hash: Named[bytes | None] = Column(LargeBinary)
+    conflict_of: Named[str | None] = Column(TEXT)
+    channel: Named[str] = Column(TEXT)
+    direction: Named[str] = Column(TEXT)
+    started_at: Named[datetime] = Column(Moment)
+    ended_at: Named[datetime | None] = Column(Moment)
+    stored_at: Named[datetime] = Column(Moment)
+    customer_id: Named[str | None] = Column(TEXT, ForeignKey(customers.c.id))
+    customer_kind: Named[str | None] = Column(TEXT)
+    contact_point_id: Named[str | None] = Column(TEXT, ForeignKey(contact_points.c.id))
+    agent_id: Named[str | None] = Column(TEXT, ForeignKey(agents.c.id))
+    team: Named[str | None] = Column(TEXT)
+    queue: Named[str | None] = Column(TEXT)
+    case_ref: Named[str | None] = Column(TEXT)
+    answered: Named[bool | None] = Column(Boolean)
+    media_type: Named[str] = Column(TEXT)
+    notice_ref: Named[str] = Column(TEXT)
+    balancing_ref: Named[str] = Column(TEXT)
+    length: Named[int] = Column(BigInteger)
+    policy_version: Named[str] = Column(TEXT, ForeignKey(policies.c.version))
+    destroy_at: Named[datetime] = Column(Moment)
+    state: Named[str] = Column(TEXT)
+    key_id: Named[str] = Column(TEXT, ForeignKey(period_keys.c.key_id))
+    wrapped_key: Named[bytes | None] = Column(LargeBinary)
+    sealed_fields: Named[bytes | None] = Column(LargeBinary)
+    sealed_manifest: Named[bytes | None] = Column(LargeBinary)
+    place_declared: Named[str] = Column(TEXT)
+    place_observed: Named[str] = Column(TEXT)
+    do_not_keep_at: Named[datetime | None] = Column(Moment)
+    case_closed_at: Named[datetime | None] = Column(Moment)
+    relationship_ended_at: Named[datetime | None] = Column(Moment)
+    stopped_reason: Named[str | None] = Column(TEXT)
+    claimed_by: Named[str | None] = Column(TEXT)
+    lease_until: Named[datetime | None] = Column(Moment)
+    fence: Named[int] = Column(BigInteger, server_default=text("0"))
+
+
+# Columns that a shredded row has lost: everything that opens the content or could point to a person.
+ERASED = (
+    "wrapped_key", "sealed_fields", "sealed_manifest", "source_ref_hash", "conflict_of", "ended_at",
+    "customer_id", "customer_kind", "contact_point_id", "agent_id", "team", "queue", "case_ref",
+    "answered", "do_not_keep_at", "case_closed_at", "relationship_ended_at",
+)  # fmt: skip
+
+_OPENABLE = "wrapped_key IS NOT NULL AND sealed_fields IS NOT NULL AND sealed_manifest IS NOT NULL"
+_BARE = " AND ".join(f"{name} IS NULL" for name in ERASED)
+
+communications = Table(
+    "communications",
+    metadata,
+    CommunicationColumns,
+    one_of("state", State),
+    one_of("channel", Channel),
+    one_of("direction", Direction),
+    CheckConstraint("length >= 0", name="length"),
+    CheckConstraint(
+        f"(state = 'stored' AND {_OPENABLE})"
+        f" OR (state = 'destroying' AND started_at = stored_at AND {_BARE})",
+        name="shredded",
+    ),
+    CheckConstraint("(claimed_by IS NULL) = (lease_until IS NULL)", name="lease"),
+    Index("ix_communications_started_at", "started_at", "id"),
+    Index("ix_communications_customer_id", "customer_id", "started_at", "id"),
+    Index("ix_communications_contact_point_id", "contact_point_id", "started_at", "id"),
+    Index("ix_communications_agent_id", "agent_id", "started_at", "id"),
+    Index("ix_communications_team", "team", "started_at", "id"),
+    Index("ix_communications_queue", "queue", "started_at", "id"),
+    Index("ix_communications_case_ref", "case_ref", "started_at", "id"),
+    Index("ix_communications_key_id", "key_id", "id"),
+    index_where("ix_communications_due", "state", "destroy_at", where="stopped_reason IS NULL"),
+    index_where(
+        "uq_communications_source_ref",
+        "source_id",
+        "source_ref_hash",
+        where="source_ref_hash IS NOT NULL",
+        unique=True,
+    ),
+    index_where("ix_communications_conflict", "source_id", where="conflict_of IS NOT NULL"),
+)
+
+
+class PurposeColumns(TypedColumns):
+    communication_id: Named[str] = Column(
+        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
+    )
+    purpose: Named[str] = Column(TEXT, primary_key=True)
+    position: Named[int] = Column(Integer)
+    needed_until: Named[datetime] = Column(Moment)
+    rule: Named[str] = Column(TEXT)
+    cap_until: Named[datetime] = Column(Moment)
+    ended_at: Named[datetime | None] = Column(Moment)
+
+
+purposes = Table("communication_purposes", metadata, PurposeColumns)
+
+
+class TagColumns(TypedColumns):
+    communication_id: Named[str] = Column(
+        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
+    )
+    tag: Named[str] = Column(TEXT, primary_key=True)
+
+
+tags = Table("communication_tags", metadata, TagColumns, Index(None, "tag", "communication_id"))
+
+
+class AttentionColumns(TypedColumns):
+    communication_id: Named[str] = Column(
+        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
+    )
+    mark: Named[str] = Column(TEXT, primary_key=True)
+
+
+attention = Table("communication_attention", metadata, AttentionColumns, one_of("mark", Attention))
+
+
+class StreamColumns(TypedColumns):
+    communication_id: Named[str] = Column(
+        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
+    )
+    name: Named[str] = Column(TEXT, primary_key=True)
+    generation: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    position: Named[int] = Column(Integer)
+    object_name: Named[str] = Column(TEXT)
+    version_id: Named[str | None] = Column(TEXT)
+    plaintext_length: Named[int] = Column(BigInteger)
+    ciphertext_length: Named[int] = Column(BigInteger)
+    ciphertext_sha256: Named[str] = Column(TEXT)
+
+
+streams = Table("communication_streams", metadata, StreamColumns, UniqueConstraint("object_name"))
+
+
+class WrappedByColumns(TypedColumns):
+    communication_id: Named[str] = Column(
+        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
+    )
+    key_id: Named[str] = Column(TEXT, ForeignKey(period_keys.c.key_id), primary_key=True)
+
+
+# Every key that ever wrapped the data key. Outlives shredding: the certificate is complete when all are gone.
+wrapped_by = Table("communication_wrapped_by", metadata, WrappedByColumns)
+
+
+class ReleaseColumns(TypedColumns):
+    communication_id: Named[str] = Column(
+        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Named[str] = Column(TEXT, ForeignKey(users.c.id, ondelete="CASCADE"), primary_key=True)
+    until: Named[datetime] = Column(Moment)
+
+
+releases = Table("training_releases", metadata, ReleaseColumns, Index(None, "user_id"))
+
+
+class PlaybackColumns(TypedColumns):
+    hash: Named[bytes] = Column(LargeBinary, primary_key=True)
+    communication_id: Named[str] = Column(
+        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), index=True
+    )
+    actor_id: Named[str] = Column(TEXT, ForeignKey(users.c.id, ondelete="CASCADE"))
+    purpose: Named[str] = Column(TEXT)
+    opened_entry: Named[str] = Column(TEXT)
+    expires_at: Named[datetime] = Column(Moment, index=True)
+
+
+playback_grants = Table("playback_grants", metadata, PlaybackColumns)

@@ -1,0 +1,147 @@
+"""Tables of holds, destructions, the audit chain and the ledger's head.
+
+No foreign key leads from here to communications, customers or keys: holds, tombstones and audit entries
+outlive what they name, and after a restore they may come before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Named,
+    Table,
+    TypedColumns,
+    UniqueConstraint,
+)  # fmt: skip
+
+from recvault.adapters.database.metadata import index_where, metadata, one_of
+from recvault.adapters.database.types import TEXT, CanonicalJson, Moment
+from recvault.domain.destruction import Stage, Trigger
+
+
+class HoldColumns(TypedColumns):
+    id: Named[str] = Column(TEXT, primary_key=True)
+    communication_id: Named[str | None] = Column(TEXT)
+    customer_id: Named[str | None] = Column(TEXT)
+    reason: Named[str] = Column(TEXT)
+    authority: Named[str | None] = Column(TEXT)
+    placed_by: Named[str] = Column(TEXT)
+    placed_at: Named[datetime] = Column(Moment)
+    review_on: Named[date] = Column(Date)
+    released_at: Named[datetime | None] = Column(Moment)
+    released_by: Named[str | None] = Column(TEXT)
+
+
+holds = Table(
+    "holds",
+    metadata,
+    HoldColumns,
+    CheckConstraint("(communication_id IS NULL) <> (customer_id IS NULL)", name="covers"),
+    CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name="release"),
+    index_where("ix_holds_active_communication", "communication_id", where="released_at IS NULL"),
+    index_where("ix_holds_active_customer", "customer_id", where="released_at IS NULL"),
+)
+
+
+class DestructionColumns(TypedColumns):
+    communication_id: Named[str] = Column(TEXT, primary_key=True)
+    source_id: Named[str] = Column(TEXT)
+    source_ref_hash: Named[bytes | None] = Column(LargeBinary)
+    batch: Named[str] = Column(TEXT)
+    trigger: Named[str] = Column(TEXT)
+    stage: Named[str] = Column(TEXT)
+    facts: Named[Mapping[str, object]] = Column(CanonicalJson, nullable=False)
+    shredded_at: Named[datetime] = Column(Moment)
+    inaccessible_at: Named[datetime | None] = Column(Moment)
+    complete_at: Named[datetime | None] = Column(Moment)
+    certificate_inaccessible: Named[str | None] = Column(TEXT)
+    certificate_complete: Named[str | None] = Column(TEXT)
+    looked_for_at: Named[datetime | None] = Column(Moment)
+
+
+destructions = Table(
+    "destructions",
+    metadata,
+    DestructionColumns,
+    one_of("trigger", Trigger),
+    one_of("stage", Stage),
+    CheckConstraint(
+        "stage = 'shredded' OR (inaccessible_at IS NOT NULL AND certificate_inaccessible IS NOT NULL)",
+        name="inaccessible",
+    ),
+    CheckConstraint(
+        "(stage = 'complete') = (complete_at IS NOT NULL AND certificate_complete IS NOT NULL)",
+        name="complete",
+    ),
+    Index("ix_destructions_shredded_at", "shredded_at", "communication_id"),
+    Index("ix_destructions_looked_for_at", "looked_for_at"),
+    index_where("ix_destructions_waiting", "inaccessible_at", where="stage = 'inaccessible'"),
+    index_where(
+        "ix_destructions_source_ref", "source_id", "source_ref_hash", where="source_ref_hash IS NOT NULL"
+    ),
+)
+
+
+class DestructionKeyColumns(TypedColumns):
+    communication_id: Named[str] = Column(
+        TEXT, ForeignKey(destructions.c.communication_id, ondelete="CASCADE"), primary_key=True
+    )
+    key_id: Named[str] = Column(TEXT, primary_key=True)
+    position: Named[int] = Column(Integer)
+
+
+destruction_keys = Table("destruction_keys", metadata, DestructionKeyColumns, Index(None, "key_id"))
+
+
+class AuditEntryColumns(TypedColumns):
+    id: Named[str] = Column(TEXT, primary_key=True)
+    at: Named[datetime] = Column(Moment)
+    actor: Named[str] = Column(TEXT)
+    act: Named[str] = Column(TEXT)
+    target: Named[str | None] = Column(TEXT)
+    purpose: Named[str | None] = Column(TEXT)
+    detail: Named[Mapping[str, object]] = Column(CanonicalJson, nullable=False)
+    salt: Named[bytes] = Column(LargeBinary)
+    leaf: Named[bytes] = Column(LargeBinary)
+    number: Named[int | None] = Column(BigInteger)
+    link: Named[bytes | None] = Column(LargeBinary)
+
+
+# ``number`` is the place in the chain, from 0; an entry has none until the sequencer comes by.
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    AuditEntryColumns,
+    UniqueConstraint("number"),
+    CheckConstraint("(number IS NULL) = (link IS NULL)", name="sequenced"),
+    index_where("ix_audit_entries_unsequenced", "at", "id", where="number IS NULL"),
+    Index("ix_audit_entries_target", "target", "at", "id"),
+)
+
+
+class AuditHeadColumns(TypedColumns):
+    only: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    size: Named[int] = Column(BigInteger)
+    link: Named[bytes] = Column(LargeBinary)
+
+
+audit_head = Table("audit_head", metadata, AuditHeadColumns, CheckConstraint("only = 1", name="only"))
+
+
+class LedgerHeadColumns(TypedColumns):
+    only: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    sequence: Named[int] = Column(BigInteger)
+    digest: Named[str] = Column(TEXT)
+
+
+ledger_head = Table("ledger_head", metadata, LedgerHeadColumns, CheckConstraint("only = 1", name="only"))

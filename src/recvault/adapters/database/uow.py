@@ -1,0 +1,72 @@
+"""One transaction and its repositories, made when first asked for and all on the same session."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from recvault.adapters.database.accounts import SqlAccounts
+from recvault.adapters.database.audit import SqlAuditLog
+from recvault.adapters.database.communications import SqlCommunications
+from recvault.adapters.database.destructions import SqlDestructions
+from recvault.adapters.database.holds import SqlHolds
+from recvault.adapters.database.period_keys import SqlPeriodKeys
+from recvault.adapters.database.policies import SqlPolicies
+from recvault.adapters.database.register import SqlRegister
+from recvault.adapters.database.session import Session
+from recvault.adapters.database.settings import SqlSettings
+
+
+class SqlUnitOfWork:
+    """Implements the port's ``UnitOfWork``; begun and ended by :class:`engine.SqlDatabase`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @cached_property
+    def communications(self) -> SqlCommunications:
+        """Stored communications."""
+        return SqlCommunications(self._session)
+
+    @cached_property
+    def register(self) -> SqlRegister:
+        """Customers, agents, guard rows."""
+        return SqlRegister(self._session)
+
+    @cached_property
+    def holds(self) -> SqlHolds:
+        """Holds."""
+        return SqlHolds(self._session)
+
+    @cached_property
+    def period_keys(self) -> SqlPeriodKeys:
+        """Rows of day keys and frozen-month keys."""
+        return SqlPeriodKeys(self._session)
+
+    @cached_property
+    def destructions(self) -> SqlDestructions:
+        """Tombstones and certificates."""
+        return SqlDestructions(self._session)
+
+    @cached_property
+    def audit(self) -> SqlAuditLog:
+        """Audit entries and their chain."""
+        return SqlAuditLog(self._session)
+
+    @cached_property
+    def accounts(self) -> SqlAccounts:
+        """Sources and people."""
+        return SqlAccounts(self._session)
+
+    @cached_property
+    def policies(self) -> SqlPolicies:
+        """Retention policies by version."""
+        return SqlPolicies(self._session)
+
+    @cached_property
+    def settings(self) -> SqlSettings:
+        """Named facts and the ledger head."""
+        return SqlSettings(self._session)
+
+    def commit(self) -> None:
+        """Makes it durable; see :meth:`session.Session.commit`."""
+        self._session.commit()
