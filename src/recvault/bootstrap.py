@@ -1,0 +1,341 @@
+"""The one place that sees both sides: builds the archive's parts from the configuration, and starts it safely.
+
+Starting fails closed: a schema that is newer, a ledger the database contradicts, a place that is not allowed or a missing
+key stop the program with the mend. A ledger that is merely ahead (a crash between ledger and commit) is followed first.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+
+from recvault import __version__
+from recvault.adapters.credentials import Argon2Hasher
+from recvault.adapters.database import SqlDatabase, connect, migrate
+from recvault.adapters.folder import FolderObjectStore
+from recvault.adapters.keyring import FileKeyring, write_recovery_kit
+from recvault.adapters.ledger_store import ReplicatedLedger
+from recvault.adapters.root_keyfile import RootKeyFile
+from recvault.adapters.s3 import S3ObjectStore, S3Settings
+from recvault.adapters.system import SystemClock, SystemEntropy
+from recvault.config import Config, read_secret
+from recvault.domain.errors import ConfigurationError, KeyringError, ResidencyViolation
+from recvault.domain.ports.keyring import KeyKind
+from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.ports.system import Clock, Entropy
+from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
+from recvault.services import certificates as certificate_service
+from recvault.services import ledger as ledger_service
+from recvault.services.accounts import Accounts, SessionLimits
+from recvault.services.audit_log import AuditLog
+from recvault.services.certificates import Certificates, Issuer
+from recvault.services.customers import Customers
+from recvault.services.edge_keys import EdgeKeys
+from recvault.services.holds import Holds
+from recvault.services.ingest import INDEX_KEY, Ingest, IngestLimits
+from recvault.services.ledger import Ledger
+from recvault.services.period_keys import PeriodKeys
+from recvault.services.places import Places
+from recvault.services.purge import Purge, PurgeLimits
+from recvault.services.retention import Retention
+from recvault.services.retrieve import AccessRules, KeyCache, Retrieval
+from recvault.services.sweep import Sweeper
+
+PERMANENT_KEYS = {
+    INDEX_KEY: KeyKind.MAC,
+    certificate_service.SIGNING_KEY: KeyKind.SIGN,
+    ledger_service.SIGNING_KEY: KeyKind.SIGN,
+}
+"""Keys that live as long as the archive."""
+
+HASH_THREADS = 2
+"""Threads that compute one of the two digests of a stream beside its encryption."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive(AbstractContextManager["Archive"]):
+    """Everything the interfaces need. Closing it gives threads and connections back."""
+
+    config: Config
+    clock: Clock
+    entropy: Entropy
+    database: SqlDatabase
+    store: ObjectStore
+    keyring: FileKeyring
+    audit: AuditLog
+    ledger: Ledger
+    period_keys: PeriodKeys
+    edge_keys: EdgeKeys
+    retention: Retention
+    customers: Customers
+    places: Places
+    ingest: Ingest
+    retrieval: Retrieval
+    holds: Holds
+    purge: Purge
+    sweeper: Sweeper
+    accounts: Accounts
+    certificates: Certificates
+    resources: ExitStack
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.resources.close()
+
+
+def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
+    """Makes a new archive: root key, keyring with its permanent keys, schema, policy. Returns the recovery kit's path.
+
+    Repeating it is harmless: what exists stays as it is.
+    """
+    config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if config.store.kind == "folder":
+        FolderObjectStore(config.store.path, create=True).close()
+    kit = recovery_kit or config.keyring.root_key_file.with_name("recvault-recovery-kit.txt")
+    root_path = config.keyring.root_key_file
+    root = RootKeyFile(root_path) if root_path.exists() else RootKeyFile.create(root_path, SystemEntropy())
+    keyring = _keyring(config, SystemClock(), SystemEntropy(), root)
+    for key_id, kind in PERMANENT_KEYS.items():
+        keyring.ensure(key_id, kind)
+    if not kit.exists() and not keyring.backup_confirmed():
+        write_recovery_kit(kit, root, keyring, outside=(config.data.directory, config.keyring.directory))
+    with build(config) as archive:
+        migrate(archive.database)
+        archive.retention.activate(config.retention.policy_file.read_text(encoding="utf-8"))
+        archive.edge_keys.current()
+    return kit
+
+
+def build(config: Config, *, clock: Clock | None = None, entropy: Entropy | None = None) -> Archive:
+    """Puts the parts together; opens files and connections lazily where it can, decides nothing."""
+    clock = clock or SystemClock()
+    entropy = entropy or SystemEntropy()
+    resources = ExitStack()
+    database = _database(config)
+    resources.callback(database.close)
+    store = _store(config)
+    resources.callback(store.close)
+    keyring = _keyring(config, clock, entropy, RootKeyFile(config.keyring.root_key_file))
+    helper = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="digest")
+    resources.callback(helper.shutdown)
+    zone = config.retention.zone
+    audit = AuditLog(database=database, clock=clock, entropy=entropy)
+    ledger = Ledger(
+        database=database,
+        store=ReplicatedLedger(store, config.ledger.second_directory),
+        keyring=keyring,
+        clock=clock,
+        audit=audit,
+    )
+    period_keys = PeriodKeys(
+        database=database, keyring=keyring, ledger=ledger, audit=audit, clock=clock, zone=zone
+    )
+    retention = Retention(database=database, period_keys=period_keys, audit=audit, clock=clock, zone=zone)
+    customers = Customers(
+        database=database, retention=retention, audit=audit, clock=clock, entropy=entropy, zone=zone
+    )
+    places = Places(
+        store=store,
+        declared=declared_place(config),
+        policy=residency_policy(config),
+        audit=audit,
+        clock=clock,
+        interval=timedelta(minutes=config.residency.check_interval_minutes),
+    )
+    certificates = Certificates(
+        keyring=keyring,
+        entropy=entropy,
+        issuer=Issuer(
+            controller=config.controller.name, business_id=config.controller.business_id, version=__version__
+        ),
+    )
+    return Archive(
+        config=config,
+        clock=clock,
+        entropy=entropy,
+        database=database,
+        store=store,
+        keyring=keyring,
+        audit=audit,
+        ledger=ledger,
+        period_keys=period_keys,
+        edge_keys=EdgeKeys(database=database, keyring=keyring, audit=audit, clock=clock),
+        retention=retention,
+        customers=customers,
+        places=places,
+        ingest=Ingest(
+            database=database,
+            store=store,
+            keyring=keyring,
+            period_keys=period_keys,
+            retention=retention,
+            customers=customers,
+            places=places,
+            audit=audit,
+            clock=clock,
+            entropy=entropy,
+            limits=_ingest_limits(config),
+            helper=helper,
+        ),
+        retrieval=Retrieval(
+            database=database,
+            store=store,
+            keys=KeyCache(period_keys=period_keys, clock=clock, seconds=config.keyring.cache_seconds),
+            audit=audit,
+            clock=clock,
+            entropy=entropy,
+            rules=_access_rules(config),
+        ),
+        holds=Holds(database=database, ledger=ledger, audit=audit, clock=clock, entropy=entropy),
+        purge=Purge(
+            database=database,
+            store=store,
+            period_keys=period_keys,
+            retention=retention,
+            ledger=ledger,
+            certificates=certificates,
+            audit=audit,
+            clock=clock,
+            entropy=entropy,
+            limits=_purge_limits(config),
+        ),
+        sweeper=Sweeper(
+            database=database,
+            store=store,
+            audit=audit,
+            clock=clock,
+            age=timedelta(hours=config.purge.sweep_age_hours),
+        ),
+        accounts=Accounts(
+            database=database,
+            hasher=Argon2Hasher(),
+            audit=audit,
+            clock=clock,
+            entropy=entropy,
+            limits=SessionLimits(
+                idle=timedelta(minutes=config.access.session_idle_minutes),
+                absolute=timedelta(hours=config.access.session_absolute_hours),
+            ),
+        ),
+        certificates=certificates,
+        resources=resources,
+    )
+
+
+def start(archive: Archive, *, demo: bool = False) -> None:
+    """What must hold before anything is served: schema, keys, recovery kit stored, ledger followed, place allowed."""
+    migrate(archive.database)
+    archive.retention.activate(archive.config.retention.policy_file.read_text(encoding="utf-8"))
+    for key_id in PERMANENT_KEYS:
+        archive.keyring.info(key_id)
+    if not demo and not archive.keyring.backup_confirmed():
+        raise KeyringError(
+            "the recovery kit is not confirmed; store it away from this machine, then run 'recvault keys confirm-backup'"
+        )
+    archive.ledger.replay()
+    if faults := archive.places.check():
+        raise ResidencyViolation("the archive does not start here: " + "; ".join(faults))
+
+
+def declared_place(config: Config) -> DeclaredPlace:
+    """What the configuration says of the object store's place."""
+    place = config.places[config.store.place]
+    s3 = config.store.kind == "s3"
+    return DeclaredPlace(
+        name=config.store.place,
+        country=place.country,
+        site=place.site,
+        endpoint=config.store.endpoint if s3 else "",
+        region=config.store.region if s3 else None,
+    )
+
+
+def residency_policy(config: Config) -> ResidencyPolicy:
+    """Where objects may be."""
+    return ResidencyPolicy(
+        allowed_countries=config.residency.allowed_countries,
+        allowed_endpoints=config.residency.allowed_endpoints,
+    )
+
+
+def _database(config: Config) -> SqlDatabase:
+    section = config.database
+    return connect(
+        section.url,
+        pool_size=section.pool_size,
+        connect_timeout_seconds=section.connect_timeout_seconds,
+        statement_timeout_seconds=section.statement_timeout_seconds,
+        password=read_secret(section.password_file) if section.password_file else None,
+    )
+
+
+def _store(config: Config) -> FolderObjectStore | S3ObjectStore:
+    section = config.store
+    if section.kind == "folder":
+        return FolderObjectStore(section.path)
+    if section.access_key_file is None or section.secret_key_file is None:
+        raise ConfigurationError("store.access_key_file and store.secret_key_file must be set for an S3 store")
+    return S3ObjectStore(
+        S3Settings(
+            endpoint=section.endpoint,
+            bucket=section.bucket,
+            access_key=read_secret(section.access_key_file),
+            secret_key=read_secret(section.secret_key_file),
+            region=section.region or None,
+            secure=section.tls,
+            ca_file=section.ca_file,
+            style="path" if section.path_style else "virtual",
+            part_bytes=section.part_size_bytes,
+            parallel_parts=min(3, section.concurrency),
+            concurrency=section.concurrency,
+            connect_timeout_seconds=section.connect_timeout_seconds,
+            read_timeout_seconds=section.read_timeout_seconds,
+            retries=section.retries,
+        )
+    )
+
+
+def _keyring(config: Config, clock: Clock, entropy: Entropy, root: RootKeyFile) -> FileKeyring:
+    section = config.keyring
+    return FileKeyring(
+        directory=section.directory,
+        root=root,
+        clock=clock,
+        entropy=entropy,
+        replicas={replica.place: replica.directory for replica in section.replicas},
+        place=section.place,
+        cache_seconds=section.cache_seconds,
+    )
+
+
+def _ingest_limits(config: Config) -> IngestLimits:
+    return IngestLimits(
+        conflict_quota=config.ingest.conflict_quota_per_source,
+        commit_deadline=timedelta(hours=config.purge.commit_deadline_hours),
+    )
+
+
+def _access_rules(config: Config) -> AccessRules:
+    access = config.access
+    return AccessRules(
+        grant_life=timedelta(minutes=access.grant_minutes),
+        case_required=access.case_reference != "optional",
+        case_pattern=access.case_pattern or None,
+        reasons=frozenset(access.reasons),
+        mask_for_trainers=access.mask_customer_for_trainers,
+    )
+
+
+def _purge_limits(config: Config) -> PurgeLimits:
+    purge = config.purge
+    return PurgeLimits(
+        batch=purge.batch_size,
+        lease=timedelta(seconds=purge.lease_seconds),
+        clock_skew=timedelta(seconds=purge.clock_skew_seconds),
+        recheck_for=timedelta(days=purge.absence_recheck_days),
+    )
