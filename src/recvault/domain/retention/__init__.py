@@ -7,9 +7,13 @@ elsewhere and count on top.
 
 from __future__ import annotations
 
+from recvault.domain.retention.checks import Problem, check
 from recvault.domain.retention.engine import Ends, PurposeEnd, evaluate
+from recvault.domain.retention.explaining import Line, explain
 from recvault.domain.retention.facts import Facts
 from recvault.domain.retention.policy import (
+    CHANNELS,
+    DIRECTIONS,
     Ceiling,
     DoNotKeep,
     Event,
@@ -24,13 +28,17 @@ from recvault.domain.retention.policy import (
 )
 
 __all__ = [
+    "CHANNELS",
+    "DIRECTIONS",
     "Ceiling",
     "DoNotKeep",
     "Ends",
     "Event",
     "Facts",
+    "Line",
     "Match",
     "Policy",
+    "Problem",
     "PurposeEnd",
     "RecordEvent",
     "RecordPurpose",
@@ -38,5 +46,7 @@ __all__ = [
     "Records",
     "Reminder",
     "Rule",
+    "check",
     "evaluate",
+    "explain",
 ]

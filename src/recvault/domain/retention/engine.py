@@ -4,8 +4,8 @@ Invariants, whatever the facts:
 
 1. There is always a ``destroy_at``; neither it nor any purpose's end lies past the ceiling, nor any end past
    its cap.
-2. An event (a case closed, a relationship or a release ended) can only bring an end forward from the cap of its
-   rule, never move it past. So the end of a relationship only shortens.
+2. An event (a case closed, a relationship or a release ended) can only bring an end forward from the cap of
+   its rule, never move it past. So the end of a relationship only shortens.
 3. A purpose that was ended never counts beyond its end, and is never live again.
 4. The do-not-keep mark never lets anything live longer than it would without.
 
