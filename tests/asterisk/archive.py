@@ -1,0 +1,135 @@
+"""The archive under test, from outside: its command line to set it up, its HTTP API to look into it.
+
+Everything that this test knows of recvault's commands, paths and JSON stands in this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+HOST, PORT = "127.0.0.1", 8470
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """An HTTP response: status, headers in lower case, body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Archive:
+    """An archive on its embedded default (SQLite, a folder, a key file), in a directory of its own."""
+
+    def __init__(self, *, program: Path, work: Path) -> None:
+        self._program = program
+        self._work = work
+        self._home = work / "archive"
+        self._home.mkdir(mode=0o700)
+        self._verifier = ""
+
+    def command(self, *arguments: str) -> str:
+        """Run one `recvault` command in the archive's directory; its standard output."""
+        done = subprocess.run(
+            [self._program, *arguments],
+            cwd=self._home,
+            env=self._environment(),
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise AssertionError(
+                f"recvault {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self._work), "LC_ALL": "C.UTF-8"}
+
+    def set_up(self) -> Path:
+        """Initialise, add one source and one verifier; the file with the source's token."""
+        source, verifier = self._work / "source-token", self._work / "verifier-token"
+        self.command("init")
+        self.command("source", "add", "asterisk", "--token-file", str(source))
+        self.command("user", "add", "verifier", "--role", "verifier", "--token-file", str(verifier))
+        self._verifier = verifier.read_text().strip()
+        return source
+
+    def start(self) -> None:
+        """Start API and worker in one process and wait until it answers."""
+        log = (self._work / "archive.log").open("wb")
+        serve = subprocess.Popen(
+            [self._program, "serve", "--all"],
+            cwd=self._home,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self._request("GET", "/")
+                return
+            except ConnectionRefusedError:
+                if serve.poll() is not None or time.monotonic() > deadline:
+                    text = (self._work / "archive.log").read_text(errors="replace")
+                    raise AssertionError(f"the archive did not start:\n{text[-4000:]}") from None
+                time.sleep(0.25)
+
+    def _request(
+        self, method: str, path: str, *, body: object = None, extra: Mapping[str, str] | None = None
+    ) -> Answer:
+        headers = {"Authorization": f"Bearer {self._verifier}", **(extra or {})}
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        connection = http.client.HTTPConnection(HOST, PORT, timeout=30)
+        try:
+            connection.request(method, path, body=data, headers=headers)
+            response = connection.getresponse()
+            got = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(status=response.status, headers=got, body=response.read())
+        finally:
+            connection.close()
+
+    def _json(self, path: str, body: object) -> dict[str, Any]:
+        answer = self._request("POST", path, body=body)
+        if answer.status not in {200, 201}:
+            raise AssertionError(f"POST {path}: {answer.status} {answer.body[:2000]!r}")
+        found = json.loads(answer.body)
+        if not isinstance(found, dict):
+            raise AssertionError(f"POST {path}: not an object: {answer.body[:200]!r}")
+        return found
+
+    def search(self, **criteria: object) -> Iterator[dict[str, Any]]:
+        """Every communication that fits, page by page."""
+        wanted: dict[str, object] = {"purpose": "verification", **criteria}
+        while True:
+            page = self._json("/v1/communications/search", wanted)
+            yield from page["items"]
+            if not page.get("next"):
+                return
+            wanted["after"] = page["next"]
+
+    def open(self, communication: str) -> str:
+        """A grant to play one communication, for the purpose of verification."""
+        body = {"purpose": "verification", "case_ref": f"ASTERISK-{secrets.token_hex(4)}"}
+        return str(self._json(f"/v1/communications/{communication}/open", body)["grant"])
+
+    def play(self, grant: str, *, byte_range: str | None = None) -> Answer:
+        """The content under a grant, or a range of it (`bytes=0-99`)."""
+        extra = {"Range": byte_range} if byte_range else {}
+        return self._request("GET", f"/v1/playback/{grant}", extra=extra)
