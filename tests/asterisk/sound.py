@@ -1,7 +1,7 @@
 """Compares what was said with what was recorded, by ear as far as a program has one.
 
 A recording passes when the speech is found in it twice over: by the rise and fall of its energy, and, in its
-loudest quarter of a second, sample by sample. Everything is 16-bit mono at 8000 samples per second; sox decodes.
+loudest quarter of a second, sample by sample. Everything is 16-bit mono, 8000 samples a second; sox decodes.
 """
 
 from __future__ import annotations
