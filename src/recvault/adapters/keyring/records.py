@@ -126,9 +126,7 @@ def merge(one: KeyTable, other: KeyTable) -> KeyTable:
         elif held != record:
             keys[key_id] = _merge_records(held, record)
     newer = one if one.serial >= other.serial else other
-    confirmed = max(
-        (at for at in (one.backup_confirmed_at, other.backup_confirmed_at) if at is not None), default=None
-    )
+    confirmed = max((at for at in (one.backup_confirmed_at, other.backup_confirmed_at) if at is not None), default=None)
     if keys == newer.keys and confirmed == newer.backup_confirmed_at:
         return newer
     return KeyTable(serial=newer.serial + 1, backup_confirmed_at=confirmed, keys=keys)
@@ -257,9 +255,7 @@ class KeyUses:
 
 def new_record(key_id: str, kind: KeyKind, *, now: datetime, entropy: Entropy) -> KeyRecord:
     """A fresh key; InvalidInput for its id. 32 random bytes are a key of every kind (RFC 8032, RFC 7748)."""
-    return KeyRecord(
-        id=wrapping.check_key_id(key_id), kind=kind, created_at=now, secret=entropy.bytes(SECRET)
-    )
+    return KeyRecord(id=wrapping.check_key_id(key_id), kind=kind, created_at=now, secret=entropy.bytes(SECRET))
 
 
 def existing(table: KeyTable, key_id: str, kind: KeyKind) -> KeyRecord | None:
@@ -268,7 +264,5 @@ def existing(table: KeyTable, key_id: str, kind: KeyKind) -> KeyRecord | None:
         return None
     record = table.live(key_id)
     if record.kind is not kind:
-        raise KeyringError(
-            f"the key {key_id} exists as a {record.kind} key, not a {kind} key; choose another id"
-        )
+        raise KeyringError(f"the key {key_id} exists as a {record.kind} key, not a {kind} key; choose another id")
     return record
