@@ -173,6 +173,8 @@ def _split_uri(text: str) -> tuple[str | None, str]:
 
 
 def _domain(text: str) -> str | None:
+    if len(text) > ADDRESS_LENGTH:
+        return None
     try:
         host = text.rstrip(".").lower().encode("idna").decode("ascii").lower()
     except UnicodeError:

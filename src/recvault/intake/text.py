@@ -63,7 +63,7 @@ def tidy_json(value: object) -> tuple[object, bool]:
     Two keys that become the same are kept apart by a number. Recursive: the nesting must be bounded before.
     """
     if isinstance(value, str):
-        return tidy(value)
+        return tidy(value, visible=True)
     if isinstance(value, Decimal):
         number = float(value)
         finite = number not in (float("inf"), float("-inf"))
@@ -89,7 +89,7 @@ def _tidy_object(value: Mapping[object, object]) -> tuple[dict[str, object], boo
     met: dict[str, int] = {}
     found = False
     for key, item in value.items():
-        name, masked_key = tidy(str(key))
+        name, masked_key = tidy(str(key), visible=True)
         content, masked_item = tidy_json(item)
         met[name] = met.get(name, 0) + 1
         result[free_name(name, result, start=met[name])] = content
