@@ -30,6 +30,7 @@ from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
 from recvault.services import certificates as certificate_service
 from recvault.services import ledger as ledger_service
+from recvault.services.access import Access
 from recvault.services.accounts import Accounts, SessionLimits
 from recvault.services.audit_log import AuditLog
 from recvault.services.certificates import Certificates, Issuer
@@ -66,6 +67,7 @@ class Archive(AbstractContextManager["Archive"]):
     database: SqlDatabase
     store: ObjectStore
     keyring: FileKeyring
+    access: Access
     audit: AuditLog
     ledger: Ledger
     period_keys: PeriodKeys
@@ -98,7 +100,7 @@ def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
         FolderObjectStore(config.store.path, create=True).close()
     kit = recovery_kit or config.keyring.root_key_file.with_name("recvault-recovery-kit.txt")
     root_path = config.keyring.root_key_file
-    root = RootKeyFile(root_path) if root_path.exists() else RootKeyFile.create(root_path, SystemEntropy())
+    root = RootKeyFile(root_path) if root_path.exists() else RootKeyFile.create(root_path, entropy=SystemEntropy())
     keyring = _keyring(config, SystemClock(), SystemEntropy(), root)
     for key_id, kind in PERMANENT_KEYS.items():
         keyring.ensure(key_id, kind)
@@ -135,9 +137,10 @@ def build(config: Config, *, clock: Clock | None = None, entropy: Entropy | None
     period_keys = PeriodKeys(
         database=database, keyring=keyring, ledger=ledger, audit=audit, clock=clock, zone=zone
     )
-    retention = Retention(database=database, period_keys=period_keys, audit=audit, clock=clock, zone=zone)
+    access = Access(clock=clock)
+    retention = Retention(database=database, period_keys=period_keys, access=access, audit=audit, clock=clock, zone=zone)
     customers = Customers(
-        database=database, retention=retention, audit=audit, clock=clock, entropy=entropy, zone=zone
+        database=database, retention=retention, access=access, audit=audit, clock=clock, entropy=entropy, zone=zone
     )
     places = Places(
         store=store,
@@ -161,6 +164,7 @@ def build(config: Config, *, clock: Clock | None = None, entropy: Entropy | None
         database=database,
         store=store,
         keyring=keyring,
+        access=access,
         audit=audit,
         ledger=ledger,
         period_keys=period_keys,
@@ -191,7 +195,7 @@ def build(config: Config, *, clock: Clock | None = None, entropy: Entropy | None
             entropy=entropy,
             rules=_access_rules(config),
         ),
-        holds=Holds(database=database, ledger=ledger, audit=audit, clock=clock, entropy=entropy),
+        holds=Holds(database=database, ledger=ledger, access=access, audit=audit, clock=clock, entropy=entropy),
         purge=Purge(
             database=database,
             store=store,

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from datetime import date
 
-from recvault.domain.access import Action, Actor, Subject, decide
+from recvault.domain.access import Action, Actor
 from recvault.domain.audit import Act
-from recvault.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
+from recvault.domain.errors import Conflict, InvalidInput, NotFound
 from recvault.domain.holds import Hold, HoldAnswer
 from recvault.domain.ids import uuid7
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
+from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
 from recvault.services.ledger import Ledger, hold_body
 
@@ -27,13 +28,21 @@ class Holds:
     """Places, releases and lists holds."""
 
     def __init__(
-        self, *, database: Database, ledger: Ledger, audit: AuditLog, clock: Clock, entropy: Entropy
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        access: Access,
+        audit: AuditLog,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
+        self._access = access
 
     def place(
         self,
@@ -46,7 +55,7 @@ class Holds:
         authority: str | None = None,
     ) -> HoldAnswer:
         """Places a hold on one communication or one customer; the answer lists what was already shredded."""
-        self._require(actor, Action.HOLD_PLACE)
+        self._access.require(actor, Action.HOLD_PLACE)
         now = self._clock.now()
         if not reason.strip() or len(reason) > REASON_LIMIT or len(authority or "") > REASON_LIMIT:
             raise InvalidInput(f"a hold needs a reason of 1 to {REASON_LIMIT} characters")
@@ -77,7 +86,7 @@ class Holds:
 
     def release(self, actor: Actor, hold_id: str) -> Hold:
         """Releases a hold; what nothing else freezes is due again by its own retention."""
-        self._require(actor, Action.HOLD_RELEASE)
+        self._access.require(actor, Action.HOLD_RELEASE)
         now = self._clock.now()
         with self._database.begin() as unit:
             hold = unit.holds.get(hold_id)
@@ -93,7 +102,7 @@ class Holds:
 
     def list(self, actor: Actor) -> list[tuple[Hold, int]]:
         """Active holds and how many stored communications each covers, straight from the database."""
-        self._require(actor, Action.HOLD_LIST)
+        self._access.require(actor, Action.HOLD_LIST)
         with self._database.read() as unit:
             return [(hold, unit.holds.count_covered(hold.id)) for hold in unit.holds.active()]
 
@@ -125,8 +134,3 @@ class Holds:
             target=hold.communication_id or hold.customer_id,
             detail={"hold": hold.id, "scope": "customer" if hold.customer_id else "communication"},
         )
-
-    def _require(self, actor: Actor, action: Action) -> None:
-        decision = decide(actor, action, Subject(), None, self._clock.now())
-        if not decision.allowed:
-            raise Forbidden(f"this needs another role ({decision.reason})")

@@ -20,6 +20,7 @@ from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
 from recvault.domain.retention import Ends, Policy, evaluate
 from recvault.intake.policy_file import parse_policy
+from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
 from recvault.services.period_keys import PeriodKeys
 
@@ -28,10 +29,18 @@ class Retention:
     """Applies retention policies to communications."""
 
     def __init__(
-        self, *, database: Database, period_keys: PeriodKeys, audit: AuditLog, clock: Clock, zone: tzinfo
+        self,
+        *,
+        database: Database,
+        period_keys: PeriodKeys,
+        access: Access,
+        audit: AuditLog,
+        clock: Clock,
+        zone: tzinfo,
     ) -> None:
         self._database = database
         self._period_keys = period_keys
+        self._access = access
         self._audit = audit
         self._clock = clock
         self._zone = zone
@@ -67,9 +76,7 @@ class Retention:
     def sign(self, actor: Actor, version: str) -> SignedPolicy:
         """A named person takes responsibility for a version; destruction runs only under a signed policy."""
         now = self._clock.now()
-        decision = decide(actor, Action.POLICY_SIGN, Subject(), None, now)
-        if not decision.allowed:
-            raise Forbidden(f"signing a policy needs another role ({decision.reason})")
+        self._access.require(actor, Action.POLICY_SIGN)
         with self._database.begin() as unit:
             unit.policies.sign(version, by=actor.id, at=now)
             self._audit.record(unit, actor=actor.id, act=Act.POLICY_SIGNED, target=version)

@@ -1,0 +1,108 @@
+"""Routes of the register, holds, destructions and sessions."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request, Response
+
+from recvault.domain.access import Action
+from recvault.intake.register_file import parse_agent, parse_customer
+from recvault.interfaces.http.forms import (
+    CustomerSearchForm,
+    HoldForm,
+    SignInForm,
+    agent_json,
+    customer_json,
+    destruction_json,
+    hold_json,
+)
+from recvault.interfaces.http.identity import ActorDep, ArchiveDep, bearer
+
+router = APIRouter(prefix="/v1")
+
+JsonObject = Annotated[dict[str, Any], Body()]
+
+
+@router.post("/session", status_code=201)
+def sign_in(form: SignInForm, archive: ArchiveDep) -> dict[str, Any]:
+    """A session of the API: send its token as bearer."""
+    user, token = archive.accounts.sign_in(form.name, form.password)
+    return {"token": token, "user_id": user.id}
+
+
+@router.delete("/session", status_code=204)
+def sign_out(request: Request, actor: ActorDep, archive: ArchiveDep) -> Response:
+    """Ends the session whose token is sent."""
+    archive.accounts.sign_out(bearer(request) or "")
+    return Response(status_code=204)
+
+
+@router.post("/customers", status_code=200)
+def put_customer(body: JsonObject, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Inserts or updates a customer with its contact persons and points."""
+    return customer_json(archive.customers.put_customer(actor, parse_customer(body)))
+
+
+@router.post("/customers/search")
+def search_customers(form: CustomerSearchForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Customers by number, Y-tunnus or a part of the name."""
+    found = archive.customers.search(actor, form.text, form.limit)
+    return {"rows": [customer_json(customer) for customer in found]}
+
+
+@router.post("/agents")
+def put_agent(body: JsonObject, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Inserts or updates an agent with extensions and teams."""
+    return agent_json(archive.customers.put_agent(actor, parse_agent(body)))
+
+
+@router.get("/agents")
+def agents(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """The agents' directory."""
+    return {"rows": [agent_json(agent) for agent in archive.customers.agents(actor)]}
+
+
+@router.post("/holds", status_code=201)
+def place_hold(form: HoldForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Places a hold; tells what it covers and what was already destroyed."""
+    answer = archive.holds.place(
+        actor,
+        reason=form.reason,
+        review_on=form.review_on,
+        communication_id=form.communication_id,
+        customer_id=form.customer_id,
+        authority=form.authority,
+    )
+    return {
+        **hold_json(answer.hold),
+        "covered": answer.covered,
+        "already_destroyed": list(answer.already_destroyed),
+    }
+
+
+@router.get("/holds")
+def list_holds(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Active holds and how many communications each covers."""
+    return {"rows": [{**hold_json(hold), "covered": covered} for hold, covered in archive.holds.list(actor)]}
+
+
+@router.post("/holds/{hold_id}/release")
+def release_hold(hold_id: str, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Releases a hold."""
+    return hold_json(archive.holds.release(actor, hold_id))
+
+
+@router.get("/destructions/{communication_id}")
+def destruction(communication_id: str, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """The tombstone and certificates of what was destroyed."""
+    archive.access.require(actor, Action.CERTIFICATE_READ)
+    with archive.database.read() as unit:
+        return destruction_json(unit.destructions.get(communication_id))
+
+
+@router.get("/certificate-key")
+def certificate_key(archive: ArchiveDep) -> dict[str, Any]:
+    """The public key that verifies certificates (raw Ed25519, base64). Open to everybody: it proves, it does not tell."""
+    return {"key_id": "sign/certificate/1", "public_key": base64.b64encode(archive.certificates.public_key()).decode()}
