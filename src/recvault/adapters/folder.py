@@ -225,18 +225,14 @@ class FolderObjectStore:
                 continue
             try:
                 if only_new:
-                    os.link(
-                        entry, last, src_dir_fd=self._incoming, dst_dir_fd=directory, follow_symlinks=False
-                    )
+                    os.link(entry, last, src_dir_fd=self._incoming, dst_dir_fd=directory, follow_symlinks=False)
                 else:
                     os.rename(entry, last, src_dir_fd=self._incoming, dst_dir_fd=directory)
                 sync(directory)
                 self._tree.sync_above(tuple(parents))
                 return
             except FileExistsError as error:
-                raise ObjectExists(
-                    "the name is taken; read it, and choose another if it is not yours"
-                ) from error
+                raise ObjectExists("the name is taken; read it, and choose another if it is not yours") from error
             except FileNotFoundError as error:
                 if not self._has(entry):
                     raise StoreUnavailable("the upload was aborted while it ran; send it again") from error
@@ -295,9 +291,7 @@ class FolderObjectStore:
                     except FileNotFoundError:
                         continue
                     except (IsADirectoryError, PermissionError) as error:
-                        reason = (
-                            f"the system refused to unlink it ({error.strerror}); correct the folder's rights"
-                        )
+                        reason = f"the system refused to unlink it ({error.strerror}); correct the folder's rights"
                         failures.append(DeleteFailure(item=item, reason=reason, retryable=False))
                 sync(directory)
             finally:

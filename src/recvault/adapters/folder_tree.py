@@ -39,9 +39,7 @@ def file_faults() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise StoreUnavailable(
-                f"no room in the object folder ({error.strerror}); free or add space"
-            ) from error
+            raise StoreUnavailable(f"no room in the object folder ({error.strerror}); free or add space") from error
         if mend := _REFUSED.get(error.errno or 0):
             raise StoreError(mend) from error
         raise StoreUnavailable(f"the object folder failed ({error.strerror}); look at its disk") from error
@@ -62,17 +60,16 @@ class Tree:
         os.close(self.root)
 
     def open_directory(self, parts: tuple[str, ...], *, create: bool = False) -> int:
-        """A new descriptor; FileNotFoundError when a step is missing, with ``create`` only when it was taken
+        """A new descriptor; NotADirectoryError when an object stands in the way, StoreError when a link does;
+        FileNotFoundError when a step is missing, with ``create`` only when it was taken
         away in between.
         """
-        current = os.open(
-            ".", _DIRECTORY, dir_fd=self.root
-        )  # not a duplicate: listings would share its position
+        current = os.open(".", _DIRECTORY, dir_fd=self.root)  # not a duplicate: listings would share its position
         try:
             for part in parts:
                 if create:
                     self._make(part, current)
-                following = os.open(part, _DIRECTORY, dir_fd=current)
+                following = _step(part, current)
                 os.close(current)
                 current = following
         except BaseException:
@@ -141,6 +138,16 @@ class Tree:
         sync(above)
 
 
+def _step(part: str, above: int) -> int:
+    """Linux says ENOTDIR for links too; only behind a plain file it is certain that there is nothing."""
+    try:
+        return os.open(part, _DIRECTORY, dir_fd=above)
+    except NotADirectoryError:
+        if not S_ISREG(os.stat(part, dir_fd=above, follow_symlinks=False).st_mode):
+            raise StoreError(_REFUSED[errno.ELOOP]) from None
+        raise
+
+
 def _walk(directory: int, prefix: str, after: str) -> Iterator[tuple[str, os.stat_result]]:
     """Takes over ``directory`` and closes it."""
     try:
@@ -148,7 +155,7 @@ def _walk(directory: int, prefix: str, after: str) -> Iterator[tuple[str, os.sta
             with file_faults():
                 try:
                     if key.endswith("/"):
-                        below = os.open(key[:-1], _DIRECTORY, dir_fd=directory)
+                        below = _step(key[:-1], directory)
                         status = None
                     else:
                         below = -1

@@ -109,11 +109,7 @@ class MemoryObjectStore:
         for item in items:
             check_name(item.name)
             with self._lock:
-                left = [
-                    kept
-                    for kept in self._objects.get(item.name, ())
-                    if kept.version.version_id != item.version_id
-                ]
+                left = [kept for kept in self._objects.get(item.name, ()) if kept.version.version_id != item.version_id]
                 if left:
                     self._objects[item.name] = left
                 else:

@@ -141,14 +141,11 @@ def _of_behaviour(observed: ObservedPlace) -> Iterator[str]:
         yield "the bucket replicates to another place; remove its replication rules"
     for rule in observed.lifecycle_rules:
         yield f"the bucket's lifecycle rule ({rule}) destroys or moves objects on its own; remove it"
-    if (
-        observed.object_lock in (ObjectLock.GOVERNANCE, ObjectLock.COMPLIANCE)
-        or observed.default_retention_days
-    ):
-        days = observed.default_retention_days
+    if observed.object_lock in (ObjectLock.GOVERNANCE, ObjectLock.COMPLIANCE) or observed.default_retention_days:
+        days = observed.default_retention_days or "unknown"
         yield (
-            f"the bucket locks new objects ({observed.object_lock.value}, {days if days else 'unknown'} days), so "
-            "that they cannot be destroyed when due; remove the default retention or use another bucket"
+            f"the bucket locks new objects ({observed.object_lock.value}, days: {days}), so "
+            "that they cannot be destroyed when due; remove the default retention or use another"
         )
     for setting in observed.unreadable:
         yield f"the store does not tell its setting {setting!r}; allow the key to read it"

@@ -50,18 +50,14 @@ class _Page:
     def key(self, entry: ElementTree.Element) -> str:
         key = self._decode(_text(entry, "Key"))
         if not key.startswith(self._prefix):
-            raise StoreError(
-                "the store lists names outside of what was asked; its listing cannot be relied on"
-            )
+            raise StoreError("the store lists names outside of what was asked; its listing cannot be relied on")
         return key
 
     def _decode(self, text: str) -> str:
         return unquote_plus(text) if self._encoded else text
 
 
-def _pages(
-    wire: S3Wire, *, kind: str, root: str, prefix: str, markers: tuple[str, str], limit: int
-) -> Iterator[_Page]:
+def _pages(wire: S3Wire, *, kind: str, root: str, prefix: str, markers: tuple[str, str], limit: int) -> Iterator[_Page]:
     second = "upload-id-marker" if kind == "uploads" else "version-id-marker"
     second_tag = "NextUploadIdMarker" if kind == "uploads" else "NextVersionIdMarker"
     while True:

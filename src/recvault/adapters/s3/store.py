@@ -101,9 +101,7 @@ class S3ObjectStore:
             raise RangeNotSatisfiable(self._length(name, version_id)) from refusal
         found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
         if response.status != 206 or not found or int(found[1]) != offset:
-            raise StoreUnavailable(
-                "the store answered with another range than asked; check any proxy before it"
-            )
+            raise StoreUnavailable("the store answered with another range than asked; check any proxy before it")
         if int(found[2]) != offset + length - 1:
             raise RangeNotSatisfiable(int(found[3]))
         if len(response.data) != length:
@@ -117,9 +115,7 @@ class S3ObjectStore:
         return listing.list_uploads(self._wire, check_prefix(prefix))
 
     def abort_uploads(self, prefix: str) -> int:
-        return sum(
-            self._uploader.abort(upload.name, upload.upload_id) for upload in self.list_uploads(prefix)
-        )
+        return sum(self._uploader.abort(upload.name, upload.upload_id) for upload in self.list_uploads(prefix))
 
     def delete_versions(self, items: Iterable[ObjectVersion]) -> list[DeleteFailure]:
         rest = iter(items)

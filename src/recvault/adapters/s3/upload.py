@@ -110,7 +110,12 @@ class Uploader:
 
     def _send_part(self, name: str, upload_id: str, number: int, part: bytes) -> str:
         query = {"partNumber": str(number), "uploadId": upload_id}
-        tag = self._wire.request("PUT", name, query=query, body=part).headers.get("etag")
+        try:
+            tag = self._wire.request("PUT", name, query=query, body=part).headers.get("etag")
+        except S3Refusal as refusal:
+            if refusal.s3_code != "NoSuchUpload":
+                raise
+            raise StoreUnavailable("the upload was aborted while it ran; send it again") from refusal
         if not tag:
             raise StoreUnavailable("the store took a part without confirming it; send the object again")
         return tag
@@ -142,9 +147,7 @@ class Uploader:
         """Ceph names no version when completing is repeated, so the newest is read from the listing."""
         newest = next(iter(versions_of(self._wire, name)), None)
         if newest is None or newest.is_delete_marker or newest.length != length:
-            raise StoreUnavailable(
-                "the upload was completed, but another is there now; look, then send it again"
-            )
+            raise StoreUnavailable("the upload was completed, but another is there now; look, then send it again")
         return newest.version_id
 
     def _abort_after(self, failure: BaseException, name: str, upload_id: str) -> None:

@@ -82,13 +82,9 @@ def _pool(settings: S3Settings) -> urllib3.PoolManager:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:
-        raise ConfigurationError(
-            "S3 store: ca_file cannot be read as PEM; correct its path or content"
-        ) from error
+        raise ConfigurationError("S3 store: ca_file cannot be read as PEM; correct its path or content") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return urllib3.PoolManager(
-        maxsize=settings.concurrency, timeout=timeout, retries=retry, ssl_context=context
-    )
+    return urllib3.PoolManager(maxsize=settings.concurrency, timeout=timeout, retries=retry, ssl_context=context)
 
 
 def explain(code: str, request_id: str | None = None) -> str:

@@ -1,0 +1,77 @@
+"""Fixtures of the whole suite: real servers, started at first use and shared by all workers of the run.
+
+A missing server program skips its tests, and fails them where ``CI`` is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.servers import run
+from tests.servers.ceph import Ceph
+from tests.servers.ceph import ceph as the_ceph
+from tests.servers.postgresql import fresh_database, server
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        run.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        run.end()
+
+
+@contextmanager
+def _or_skip() -> Iterator[None]:
+    try:
+        yield
+    except run.MissingServer as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Ceph:
+    """A real Ceph S3: endpoints, keys, and fresh buckets."""
+    with _or_skip():
+        return the_ceph()
+
+
+@pytest.fixture
+def bucket(ceph: Ceph) -> str:
+    """A fresh bucket without versions."""
+    return ceph.make_bucket()
+
+
+@pytest.fixture
+def versioned_bucket(ceph: Ceph) -> str:
+    """A fresh bucket with versions."""
+    return ceph.make_bucket(versioned=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> dict[str, str]:
+    """A real PostgreSQL: ``port``, ``password``, ``directory`` of its socket."""
+    with _or_skip():
+        return server()
+
+
+@pytest.fixture(scope="module")
+def pg_url(postgresql: dict[str, str]) -> Iterator[str]:
+    """A fresh PostgreSQL database for the module, as an address for SQLAlchemy."""
+    with fresh_database() as address:
+        yield address
+
+
+@pytest.fixture
+def new_pg_url(postgresql: dict[str, str]) -> Iterator[Callable[[], str]]:
+    """Makes as many further databases as a test asks for."""
+    with ExitStack() as databases:
+        yield lambda: databases.enter_context(fresh_database())

@@ -1,0 +1,1 @@
+"""Real servers for the tests, on loopback, with their data in one short temporary directory for each run."""

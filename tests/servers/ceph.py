@@ -1,0 +1,93 @@
+"""A real Ceph S3: facts of the server, and fresh buckets in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minio import Minio
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import VersioningConfig
+
+from recvault.adapters.s3 import S3Settings
+from tests.servers.run import HERE, MissingServer, free_ports, shared
+
+_PROGRAMS = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool", "openssl", "curl")
+_INSTALL = "apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd openssl curl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ceph:
+    """``endpoint`` speaks http, ``tls_endpoint`` https with a certificate of the authority in ``ca_file``."""
+
+    endpoint: str
+    tls_endpoint: str
+    ca_file: Path
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+    def client(self) -> Minio:
+        """A plain client, to prepare what a test looks at."""
+        return Minio(self.endpoint, self.access_key, self.secret_key, secure=False, region=self.region)
+
+    def make_bucket(self, *, versioned: bool = False, locked: bool = False) -> str:
+        """The name of a new, empty bucket."""
+        name = f"t-{secrets.token_hex(6)}"
+        self.client().make_bucket(name, object_lock=locked)
+        if versioned:
+            self.client().set_bucket_versioning(name, VersioningConfig(ENABLED))
+        return name
+
+    def settings(self, bucket: str, *, tls: bool = False) -> S3Settings:
+        """Settings of a store in ``bucket``; quick to give up."""
+        return S3Settings(
+            endpoint=self.tls_endpoint if tls else self.endpoint,
+            bucket=bucket,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region=self.region,
+            secure=tls,
+            ca_file=self.ca_file if tls else None,
+            concurrency=8,
+            retries=2,
+        )
+
+
+def ceph() -> Ceph:
+    """The run's Ceph, started at first use (about 10 s). ``CEPH_STORE=bluestore`` keeps it on disk."""
+    missing = [program for program in _PROGRAMS if shutil.which(program) is None]
+    if missing:
+        raise MissingServer(f"Ceph lacks {', '.join(missing)}: {_INSTALL}")
+    facts = shared("ceph", _start)
+    return Ceph(
+        endpoint=facts["S3_ENDPOINT"],
+        tls_endpoint=facts["S3_TLS_ENDPOINT"],
+        ca_file=Path(facts["S3_CA"]),
+        region=facts["S3_REGION"],
+        access_key=facts["S3_ACCESS_KEY"],
+        secret_key=facts["S3_SECRET_KEY"],
+    )
+
+
+def _start(directory: Path) -> dict[str, str]:
+    environment = {"CEPH_STORE": "memstore"} | dict(os.environ)
+    environment |= {
+        "CEPH_DIR": str(directory / "ceph"),
+        "CEPH_PORT": str(free_ports(3)),
+        "CEPH_SECRET_KEY": secrets.token_hex(20),
+    }
+    done = subprocess.run(
+        [HERE / "ceph-up.sh"],
+        env=environment,
+        check=True,
+        timeout=180,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())

@@ -1,0 +1,113 @@
+"""One directory and one set of servers for a test run, however many worker processes share it.
+
+The controlling process makes the directory and names it in the environment before workers start. Whoever
+needs a server first starts it under a lock. The controller stops all of them at the end; should it be killed,
+a keeper process that watches it does the same. Servers are stopped by the pids they wrote themselves.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+VARIABLE = "RECVAULT_TEST_RUN"
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+class MissingServer(Exception):
+    """A program is not installed; the text names the Debian packages."""
+
+
+def begin() -> None:
+    """Called by the controlling process before anything else."""
+    os.environ.setdefault(VARIABLE, "")
+    if not os.environ[VARIABLE]:
+        directory = tempfile.mkdtemp(prefix="rv-", dir="/tmp")  # short: unix sockets
+        Path(directory).chmod(0o755)  # PostgreSQL runs as another user
+        os.environ[VARIABLE] = directory
+        (Path(directory) / "owner").write_text(str(os.getpid()))
+
+
+def end() -> None:
+    """Called by the controlling process at the end; a run it did not begin is left alone."""
+    directory = os.environ.get(VARIABLE)
+    if not directory or not (Path(directory) / "owner").exists():
+        return
+    if (Path(directory) / "owner").read_text() == str(os.getpid()):
+        stop_all(Path(directory))
+        del os.environ[VARIABLE]
+
+
+def stop_all(directory: Path) -> None:
+    """Stops what runs below ``directory`` and removes it."""
+    with _locked(directory):
+        if (directory / "ceph").exists():
+            environment = os.environ | {"CEPH_DIR": str(directory / "ceph")}
+            subprocess.run([HERE / "ceph-down.sh", "--wipe"], env=environment, check=False)
+        stop = directory / "pg" / "stop.json"
+        if stop.exists():
+            order = json.loads(stop.read_text())
+            subprocess.run(order["command"], user=order["user"], check=False, cwd="/", stdout=subprocess.DEVNULL)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def shared(name: str, start: Callable[[Path], dict[str, str]]) -> dict[str, str]:
+    """The facts of the server ``name``, started by ``start`` when no other worker has done it."""
+    directory = Path(os.environ[VARIABLE])
+    with _locked(directory):
+        facts = directory / f"{name}.json"
+        if not facts.exists():
+            _keep_watch(directory)
+            facts.write_text(json.dumps(start(directory)))
+        found: dict[str, str] = json.loads(facts.read_text())
+        return found
+
+
+def free_ports(count: int) -> int:
+    """The first of ``count`` neighbouring TCP ports that are free on loopback."""
+    while True:
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            sockets[0].bind(("127.0.0.1", 0))
+            first = int(sockets[0].getsockname()[1])
+            for step, following in enumerate(sockets[1:], start=1):
+                following.bind(("127.0.0.1", first + step))
+            return first
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for one in sockets:
+                one.close()
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _keep_watch(directory: Path) -> None:
+    """Starts the keeper once. It waits for the owner's end without being told."""
+    if (directory / "keeper").exists():
+        return
+    owner = (directory / "owner").read_text()
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "tests.servers.keeper", owner, str(directory)],
+        cwd=ROOT,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    (directory / "keeper").write_text(str(keeper.pid))
