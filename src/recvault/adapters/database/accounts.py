@@ -63,9 +63,7 @@ class SqlAccounts:
     def revoke_source(self, source_id: str, at: datetime) -> None:
         """The first revocation stands. NotFound when unknown."""
         if not self._session.change(
-            update(sources)
-            .where(sources.c.id == source_id, sources.c.revoked_at.is_(None))
-            .values(revoked_at=at)
+            update(sources).where(sources.c.id == source_id, sources.c.revoked_at.is_(None)).values(revoked_at=at)
         ):
             self.share_source(source_id)
 
@@ -110,17 +108,13 @@ class SqlAccounts:
     def touch_token(self, token_hash: bytes, at: datetime) -> None:
         """Never back in time; an unknown token stays unknown."""
         self._session.change(
-            update(tokens)
-            .where(tokens.c.hash == token_hash, tokens.c.last_used_at < at)
-            .values(last_used_at=at)
+            update(tokens).where(tokens.c.hash == token_hash, tokens.c.last_used_at < at).values(last_used_at=at)
         )
 
     def revoke_token(self, token_hash: bytes, at: datetime) -> None:
         """The first revocation stands; an unknown token stays unknown."""
         self._session.change(
-            update(tokens)
-            .where(tokens.c.hash == token_hash, tokens.c.revoked_at.is_(None))
-            .values(revoked_at=at)
+            update(tokens).where(tokens.c.hash == token_hash, tokens.c.revoked_at.is_(None)).values(revoked_at=at)
         )
 
     def add_playback(self, grant: PlaybackGrant) -> None:
@@ -175,8 +169,7 @@ class SqlAccounts:
         rows = self._session.rows(select(users).where(*conditions))
         grants = self._grants([row.id for row in rows])
         found = [
-            User(**{name: getattr(row, name) for name in _USER}, grants=tuple(grants.get(row.id, ())))
-            for row in rows
+            User(**{name: getattr(row, name) for name in _USER}, grants=tuple(grants.get(row.id, ()))) for row in rows
         ]
         return sorted(found, key=lambda user: (user.name.casefold(), user.id))
 
@@ -184,9 +177,7 @@ class SqlAccounts:
         values: dict[tuple[str, int], set[str]] = {}
         grants: dict[str, list[Grant]] = {}
         for batch in batches(user_ids):
-            for one in self._session.rows(
-                select(role_grant_scopes).where(role_grant_scopes.c.user_id.in_(batch))
-            ):
+            for one in self._session.rows(select(role_grant_scopes).where(role_grant_scopes.c.user_id.in_(batch))):
                 values.setdefault((one.user_id, one.position), set()).add(one.value)
             for row in self._session.rows(
                 select(role_grants)

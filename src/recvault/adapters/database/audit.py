@@ -29,18 +29,14 @@ class SqlAuditLog:
 
     def unsequenced(self, limit: int) -> list[tuple[Entry, bytes]]:
         """See the port."""
-        rows = self._session.rows(
-            select(audit_entries).where(_e.number.is_(None)).order_by(_e.at, _e.id).limit(limit)
-        )
+        rows = self._session.rows(select(audit_entries).where(_e.number.is_(None)).order_by(_e.at, _e.id).limit(limit))
         return [(_entry(row), row.leaf) for row in rows]
 
     def head(self) -> ChainHead:
         """See the port. AuditFailure when the head is gone: the database was tampered with."""
         row = self._session.first(select(audit_head))
         if row is None:
-            raise AuditFailure(
-                "the head of the audit chain is missing from the database; restore it from a backup"
-            )
+            raise AuditFailure("the head of the audit chain is missing from the database; restore it from a backup")
         return ChainHead(size=row.size, link=row.link)
 
     def sequence(self, previous: ChainHead, items: Sequence[SequencedEntry], head: ChainHead) -> None:
@@ -65,12 +61,8 @@ class SqlAuditLog:
 
     def read(self, first: int, limit: int) -> list[SequencedEntry]:
         """See the port."""
-        rows = self._session.rows(
-            select(audit_entries).where(_e.number >= first).order_by(_e.number).limit(limit)
-        )
-        return [
-            SequencedEntry(entry=_entry(row), index=row.number, leaf=row.leaf, link=row.link) for row in rows
-        ]
+        rows = self._session.rows(select(audit_entries).where(_e.number >= first).order_by(_e.number).limit(limit))
+        return [SequencedEntry(entry=_entry(row), index=row.number, leaf=row.leaf, link=row.link) for row in rows]
 
     def about(self, target: str, limit: int) -> list[Entry]:
         """See the port."""

@@ -50,9 +50,7 @@ def insert(session: Session, communication: Communication) -> None:
     row["state"] = communication.state.value
     session.insert(communications, row)
     insert_purposes(session, communication.id, communication.purposes)
-    session.insert(
-        tags, ({"communication_id": communication.id, "tag": tag} for tag in sorted(communication.tags))
-    )
+    session.insert(tags, ({"communication_id": communication.id, "tag": tag} for tag in sorted(communication.tags)))
     insert_attention(session, communication.id, communication.attention)
     session.insert(
         streams,

@@ -56,9 +56,7 @@ class SqlCommunications(DueWork):
 
     def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Communication | None:
         """See the port."""
-        rows = self._session.rows(
-            LOADED.where(_c.source_id == source_id, _c.source_ref_hash == source_ref_hash)
-        )
+        rows = self._session.rows(LOADED.where(_c.source_id == source_id, _c.source_ref_hash == source_ref_hash))
         return next(iter(load(self._session, rows)), None)
 
     def search(self, query: SearchQuery, visible: Sequence[VisibleSet], now: datetime) -> list[Communication]:
@@ -148,9 +146,7 @@ class SqlCommunications(DueWork):
 
     def _update_stored(self, communication_id: str, **values: object) -> None:
         if not self._session.change(
-            update(communications)
-            .where(_c.id == communication_id, _c.state == State.STORED.value)
-            .values(**values)
+            update(communications).where(_c.id == communication_id, _c.state == State.STORED.value).values(**values)
         ):
             raise missing("stored communication")
 

@@ -31,9 +31,7 @@ class SqlDestructions:
     def add(self, destruction: Destruction) -> None:
         """Conflict when the communication has a tombstone already, or the stage is a later one."""
         if destruction.stage is not Stage.SHREDDED:
-            raise Conflict(
-                "a destruction begins at stage 'shredded'; the later stages come with their certificates"
-            )
+            raise Conflict("a destruction begins at stage 'shredded'; the later stages come with their certificates")
         row = {name: getattr(destruction, name) for name in _PLAIN}
         row["trigger"] = destruction.trigger.value
         row["stage"] = destruction.stage.value
@@ -130,9 +128,7 @@ class SqlDestructions:
 
     def recent(self, limit: int, *, after: tuple[datetime, str] | None = None) -> list[Destruction]:
         """See the port."""
-        statement = (
-            select(destructions).order_by(_d.shredded_at.desc(), _d.communication_id.desc()).limit(limit)
-        )
+        statement = select(destructions).order_by(_d.shredded_at.desc(), _d.communication_id.desc()).limit(limit)
         if after is not None:
             position = tuple_(literal(after[0], Moment()), literal(after[1], TEXT))
             statement = statement.where(tuple_(_d.shredded_at, _d.communication_id) < position)
@@ -146,9 +142,7 @@ class SqlDestructions:
         ):
             return
         found = self.get(communication_id)
-        raise Conflict(
-            f"the destruction is at stage {found.stage}, not {current}; read its certificate instead"
-        )
+        raise Conflict(f"the destruction is at stage {found.stage}, not {current}; read its certificate instead")
 
     def _load(self, rows: Sequence[Row[Any]]) -> list[Destruction]:
         keys: dict[str, list[str]] = {}

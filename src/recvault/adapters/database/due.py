@@ -128,6 +128,4 @@ class DueWork:
         if not self._session.change(
             statement.where(_c.id == communication_id, _c.claimed_by == worker, _c.fence == fence)
         ):
-            raise Conflict(
-                "the claim on this item is no longer this worker's; leave it to the one that has it"
-            )
+            raise Conflict("the claim on this item is no longer this worker's; leave it to the one that has it")

@@ -25,16 +25,12 @@ from recvault.adapters.database.uow import SqlUnitOfWork
 class SqlDatabase:
     """Implements the port's ``Database`` on PostgreSQL and SQLite; safe to share between threads."""
 
-    def __init__(
-        self, *, engine: Engine, write_gate: Gate | None = None, read_gate: Gate | None = None
-    ) -> None:
+    def __init__(self, *, engine: Engine, write_gate: Gate | None = None, read_gate: Gate | None = None) -> None:
         self._engine = engine
         self._write_gate = write_gate
         self._read_gate = read_gate
         if self.is_postgresql:
-            self._reader = engine.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
+            self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         else:
             self._reader = engine.execution_options(**{READING: True})
 
@@ -56,9 +52,7 @@ class SqlDatabase:
         if not self.is_postgresql:
             return datetime.now(UTC)
         with self._transaction(self._reader, self._read_gate) as connection:
-            return attempt(
-                lambda: connection.execute(select(func.clock_timestamp(type_=Moment()))).scalar_one()
-            )
+            return attempt(lambda: connection.execute(select(func.clock_timestamp(type_=Moment()))).scalar_one())
 
     def check(self) -> None:
         """One round trip; DatabaseUnavailable."""

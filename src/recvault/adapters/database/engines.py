@@ -94,9 +94,7 @@ def sqlite_engine(url: URL, *, pool_size: int, patience_seconds: float) -> Engin
     """An engine on a file (created 0600), or on memory with a single connection."""
     memory = in_memory(url)
     if url.query:
-        raise ConfigurationError(
-            "the address of a SQLite database takes no options; remove what follows the '?'"
-        )
+        raise ConfigurationError("the address of a SQLite database takes no options; remove what follows the '?'")
     pool: dict[str, Any] = (
         {"poolclass": StaticPool}
         if memory
@@ -126,8 +124,8 @@ def _own_file(path: Path) -> None:
         path.chmod(0o600)
     except OSError as error:
         raise ConfigurationError(
-            f"the database file {path} cannot be opened for writing ({error.strerror}); create its directory and"
-            " give it to the user that recvault runs as"
+            f"the database file {path} cannot be opened for writing ({error.strerror}); create its directory,"
+            " owned by the user that recvault runs as"
         ) from None
 
 

@@ -91,17 +91,13 @@ def _meaning(error: SQLAlchemyError) -> RecvaultError:
     if isinstance(error, DataError) or not isinstance(error, DBAPIError):
         return InvalidInput(f"a value cannot be stored in the database as it is ({code}); send it without it")
     if code in _NO_SCHEMA or "no such table" in str(error.orig) or "no such column" in str(error.orig):
-        return ConfigurationError(
-            "the database lacks the tables of this version; run `recvault init` to migrate it"
-        )
+        return ConfigurationError("the database lacks the tables of this version; run `recvault init` to migrate it")
     if code in _NOT_PERMITTED:
         return ConfigurationError(
             f"the database refuses its user ({code}); check user and password, and grant it the tables"
         )
     if isinstance(error, ProgrammingError):
-        return RecvaultError(
-            f"the database does not understand this version's statements ({code}); report it"
-        )
+        return RecvaultError(f"the database does not understand this version's statements ({code}); report it")
     if code in _BUSY or code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return DatabaseUnavailable(f"the database is busy and gave up waiting ({code}); try again")
     return DatabaseUnavailable(

@@ -27,9 +27,7 @@ class Gate:
         """RuntimeError when this thread is inside already; DatabaseUnavailable when patience ends."""
         me = threading.get_ident()
         if self._holder == me:
-            raise RuntimeError(
-                "this thread has a unit of work open already; leave it before beginning another"
-            )
+            raise RuntimeError("this thread has a unit of work open already; leave it before beginning another")
         if not self._lock.acquire(timeout=self._patience):
             raise DatabaseUnavailable("the database is busy and gave up waiting for its turn; try again")
         self._holder = me

@@ -76,9 +76,7 @@ class SqlPeriodKeys:
     def in_closing(self) -> list[PeriodKey]:
         """See the port."""
         rows = self._session.rows(
-            select(period_keys)
-            .where(_k.closing_at.is_not(None), _k.destroyed_at.is_(None))
-            .order_by(_k.key_id)
+            select(period_keys).where(_k.closing_at.is_not(None), _k.destroyed_at.is_(None)).order_by(_k.key_id)
         )
         return [PeriodKey(**row._mapping) for row in rows]
 

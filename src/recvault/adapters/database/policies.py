@@ -39,9 +39,7 @@ class SqlPolicies:
 
     def active(self) -> SignedPolicy | None:
         """See the port."""
-        row = self._session.first(
-            select(policies).order_by(_p.activated_at.desc(), _p.version.desc()).limit(1)
-        )
+        row = self._session.first(select(policies).order_by(_p.activated_at.desc(), _p.version.desc()).limit(1))
         return None if row is None else SignedPolicy(**row._mapping)
 
     def get(self, version: str) -> SignedPolicy:
@@ -54,11 +52,7 @@ class SqlPolicies:
     def sign(self, version: str, *, by: str, at: datetime) -> None:
         """NotFound when unknown; Conflict when it is signed (the first signature stands)."""
         if not self._session.change(
-            update(policies)
-            .where(_p.version == version, _p.signed_at.is_(None))
-            .values(signed_by=by, signed_at=at)
+            update(policies).where(_p.version == version, _p.signed_at.is_(None)).values(signed_by=by, signed_at=at)
         ):
             self.get(version)
-            raise Conflict(
-                "this version of the retention policy is signed already; its first signature stands"
-            )
+            raise Conflict("this version of the retention policy is signed already; its first signature stands")

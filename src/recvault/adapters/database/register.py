@@ -145,10 +145,7 @@ class SqlRegister(AgentDirectory):
     def _guard(self, table: Table[Any], ids: Collection[str], *, shared: bool) -> None:
         for batch in batches(ids):
             self._session.rows(
-                select(table.c.id)
-                .where(table.c.id.in_(batch))
-                .order_by(table.c.id)
-                .with_for_update(read=shared)
+                select(table.c.id).where(table.c.id.in_(batch)).order_by(table.c.id).with_for_update(read=shared)
             )
 
 

@@ -89,9 +89,7 @@ class Session:
         if self._finished:
             raise RuntimeError("this unit of work is over; begin another")
         if self._failed:
-            raise Conflict(
-                "a statement of this unit of work failed, so nothing of it can be kept; begin again"
-            )
+            raise Conflict("a statement of this unit of work failed, so nothing of it can be kept; begin again")
         self._finished = True
         attempt_commit(self._connection.commit)
 

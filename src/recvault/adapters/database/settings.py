@@ -43,7 +43,5 @@ class SqlSettings:
         statement = select(ledger_head)
         row = self._session.first(statement.with_for_update() if lock else statement)
         if row is None:
-            raise LedgerFailure(
-                "the database does not know its place in the ledger; restore it from a backup"
-            )
+            raise LedgerFailure("the database does not know its place in the ledger; restore it from a backup")
         return LedgerHead(sequence=row.sequence, digest=row.digest)

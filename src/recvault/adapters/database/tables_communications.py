@@ -118,8 +118,7 @@ communications = Table(
     one_of("direction", Direction),
     CheckConstraint("length >= 0", name="length"),
     CheckConstraint(
-        f"(state = 'stored' AND {_OPENABLE})"
-        f" OR (state = 'destroying' AND started_at = stored_at AND {_BARE})",
+        f"(state = 'stored' AND {_OPENABLE}) OR (state = 'destroying' AND started_at = stored_at AND {_BARE})",
         name="shredded",
     ),
     CheckConstraint("(claimed_by IS NULL) = (lease_until IS NULL)", name="lease"),
@@ -144,9 +143,7 @@ communications = Table(
 
 
 class PurposeColumns(TypedColumns):
-    communication_id: Named[str] = Column(
-        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
-    )
+    communication_id: Named[str] = Column(TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True)
     purpose: Named[str] = Column(TEXT, primary_key=True)
     position: Named[int] = Column(Integer)
     needed_until: Named[datetime] = Column(Moment)
@@ -159,9 +156,7 @@ purposes = Table("communication_purposes", metadata, PurposeColumns)
 
 
 class TagColumns(TypedColumns):
-    communication_id: Named[str] = Column(
-        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
-    )
+    communication_id: Named[str] = Column(TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True)
     tag: Named[str] = Column(TEXT, primary_key=True)
 
 
@@ -169,9 +164,7 @@ tags = Table("communication_tags", metadata, TagColumns, Index(None, "tag", "com
 
 
 class AttentionColumns(TypedColumns):
-    communication_id: Named[str] = Column(
-        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
-    )
+    communication_id: Named[str] = Column(TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True)
     mark: Named[str] = Column(TEXT, primary_key=True)
 
 
@@ -179,9 +172,7 @@ attention = Table("communication_attention", metadata, AttentionColumns, one_of(
 
 
 class StreamColumns(TypedColumns):
-    communication_id: Named[str] = Column(
-        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
-    )
+    communication_id: Named[str] = Column(TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True)
     name: Named[str] = Column(TEXT, primary_key=True)
     generation: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
     position: Named[int] = Column(Integer)
@@ -196,9 +187,7 @@ streams = Table("communication_streams", metadata, StreamColumns, UniqueConstrai
 
 
 class WrappedByColumns(TypedColumns):
-    communication_id: Named[str] = Column(
-        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
-    )
+    communication_id: Named[str] = Column(TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True)
     key_id: Named[str] = Column(TEXT, ForeignKey(period_keys.c.key_id), primary_key=True)
 
 
@@ -207,9 +196,7 @@ wrapped_by = Table("communication_wrapped_by", metadata, WrappedByColumns)
 
 
 class ReleaseColumns(TypedColumns):
-    communication_id: Named[str] = Column(
-        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True
-    )
+    communication_id: Named[str] = Column(TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True)
     user_id: Named[str] = Column(TEXT, ForeignKey(users.c.id, ondelete="CASCADE"), primary_key=True)
     until: Named[datetime] = Column(Moment)
 
@@ -219,9 +206,7 @@ releases = Table("training_releases", metadata, ReleaseColumns, Index(None, "use
 
 class PlaybackColumns(TypedColumns):
     hash: Named[bytes] = Column(LargeBinary, primary_key=True)
-    communication_id: Named[str] = Column(
-        TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), index=True
-    )
+    communication_id: Named[str] = Column(TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), index=True)
     actor_id: Named[str] = Column(TEXT, ForeignKey(users.c.id, ondelete="CASCADE"))
     purpose: Named[str] = Column(TEXT)
     opened_entry: Named[str] = Column(TEXT)

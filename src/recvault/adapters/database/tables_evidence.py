@@ -86,9 +86,7 @@ destructions = Table(
     Index("ix_destructions_shredded_at", "shredded_at", "communication_id"),
     Index("ix_destructions_looked_for_at", "looked_for_at"),
     index_where("ix_destructions_waiting", "inaccessible_at", where="stage = 'inaccessible'"),
-    index_where(
-        "ix_destructions_source_ref", "source_id", "source_ref_hash", where="source_ref_hash IS NOT NULL"
-    ),
+    index_where("ix_destructions_source_ref", "source_id", "source_ref_hash", where="source_ref_hash IS NOT NULL"),
 )
 
 
@@ -130,18 +128,18 @@ audit_entries = Table(
 
 
 class AuditHeadColumns(TypedColumns):
-    only: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    single: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
     size: Named[int] = Column(BigInteger)
     link: Named[bytes] = Column(LargeBinary)
 
 
-audit_head = Table("audit_head", metadata, AuditHeadColumns, CheckConstraint("only = 1", name="only"))
+audit_head = Table("audit_head", metadata, AuditHeadColumns, CheckConstraint("single = 1", name="single"))
 
 
 class LedgerHeadColumns(TypedColumns):
-    only: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    single: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
     sequence: Named[int] = Column(BigInteger)
     digest: Named[str] = Column(TEXT)
 
 
-ledger_head = Table("ledger_head", metadata, LedgerHeadColumns, CheckConstraint("only = 1", name="only"))
+ledger_head = Table("ledger_head", metadata, LedgerHeadColumns, CheckConstraint("single = 1", name="single"))

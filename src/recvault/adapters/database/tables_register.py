@@ -69,9 +69,7 @@ class ContactPointColumns(TypedColumns):
     kind: Named[str] = Column(TEXT)
     value: Named[str] = Column(TEXT)
     customer_id: Named[str | None] = Column(TEXT, ForeignKey(customers.c.id, ondelete="CASCADE"), index=True)
-    person_id: Named[str | None] = Column(
-        TEXT, ForeignKey(contact_persons.c.id, ondelete="SET NULL"), index=True
-    )
+    person_id: Named[str | None] = Column(TEXT, ForeignKey(contact_persons.c.id, ondelete="SET NULL"), index=True)
     valid_from: Named[datetime | None] = Column(Moment)
     valid_until: Named[datetime | None] = Column(Moment)
 
@@ -144,9 +142,7 @@ class RoleGrantColumns(TypedColumns):
     valid_until: Named[datetime | None] = Column(Moment)
 
 
-role_grants = Table(
-    "role_grants", metadata, RoleGrantColumns, one_of("role", Role), one_of("scope_kind", ScopeKind)
-)
+role_grants = Table("role_grants", metadata, RoleGrantColumns, one_of("role", Role), one_of("scope_kind", ScopeKind))
 
 
 class RoleGrantScopeColumns(TypedColumns):

@@ -147,9 +147,7 @@ def _agent_memberships() -> None:
         ),
         sa.PrimaryKeyConstraint("agent_id", "kind", "position", name=op.f("pk_agent_memberships")),
     )
-    op.create_index(
-        op.f("ix_agent_memberships_kind_value"), "agent_memberships", ["kind", "value"], unique=False
-    )
+    op.create_index(op.f("ix_agent_memberships_kind_value"), "agent_memberships", ["kind", "value"], unique=False)
 
 
 def _sources() -> None:
@@ -199,9 +197,7 @@ def _role_grants() -> None:
             "'privacy_handler', 'approver', 'auditor', 'administrator')",
             name=op.f("ck_role_grants_role"),
         ),
-        sa.CheckConstraint(
-            "scope_kind IN ('all', 'teams', 'queues')", name=op.f("ck_role_grants_scope_kind")
-        ),
+        sa.CheckConstraint("scope_kind IN ('all', 'teams', 'queues')", name=op.f("ck_role_grants_scope_kind")),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_role_grants_user_id_users"), ondelete="CASCADE"
         ),
@@ -232,9 +228,7 @@ def _tokens() -> None:
         sa.Column("expires_at", Moment(), nullable=False),
         sa.Column("last_used_at", Moment(), nullable=False),
         sa.Column("revoked_at", Moment(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_tokens_user_id_users"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_tokens_user_id_users"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_tokens")),
     )
     op.create_index(op.f("ix_tokens_user_id"), "tokens", ["user_id"], unique=False)

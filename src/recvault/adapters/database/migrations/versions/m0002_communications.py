@@ -163,16 +163,12 @@ def _communication_columns() -> list[sa.Column[Any]]:
 def _communication_rules() -> list[sa.Constraint]:
     return [
         sa.CheckConstraint(_SHREDDED, name=op.f("ck_communications_shredded")),
-        sa.CheckConstraint(
-            "channel IN ('call', 'email', 'sms', 'chat')", name=op.f("ck_communications_channel")
-        ),
+        sa.CheckConstraint("channel IN ('call', 'email', 'sms', 'chat')", name=op.f("ck_communications_channel")),
         sa.CheckConstraint(
             "direction IN ('inbound', 'outbound', 'internal')", name=op.f("ck_communications_direction")
         ),
         sa.CheckConstraint("state IN ('stored', 'destroying')", name=op.f("ck_communications_state")),
-        sa.CheckConstraint(
-            "(claimed_by IS NULL) = (lease_until IS NULL)", name=op.f("ck_communications_lease")
-        ),
+        sa.CheckConstraint("(claimed_by IS NULL) = (lease_until IS NULL)", name=op.f("ck_communications_lease")),
         sa.CheckConstraint("length >= 0", name=op.f("ck_communications_length")),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_communications_agent_id_agents")),
         sa.ForeignKeyConstraint(
@@ -183,15 +179,11 @@ def _communication_rules() -> list[sa.Constraint]:
         sa.ForeignKeyConstraint(
             ["customer_id"], ["customers.id"], name=op.f("fk_communications_customer_id_customers")
         ),
-        sa.ForeignKeyConstraint(
-            ["key_id"], ["period_keys.key_id"], name=op.f("fk_communications_key_id_period_keys")
-        ),
+        sa.ForeignKeyConstraint(["key_id"], ["period_keys.key_id"], name=op.f("fk_communications_key_id_period_keys")),
         sa.ForeignKeyConstraint(
             ["policy_version"], ["policies.version"], name=op.f("fk_communications_policy_version_policies")
         ),
-        sa.ForeignKeyConstraint(
-            ["source_id"], ["sources.id"], name=op.f("fk_communications_source_id_sources")
-        ),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_communications_source_id_sources")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_communications")),
     ]
 
@@ -271,9 +263,7 @@ def _communication_streams() -> None:
             name=op.f("fk_communication_streams_communication_id_communications"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint(
-            "communication_id", "name", "generation", name=op.f("pk_communication_streams")
-        ),
+        sa.PrimaryKeyConstraint("communication_id", "name", "generation", name=op.f("pk_communication_streams")),
         sa.UniqueConstraint("object_name", name=op.f("uq_communication_streams_object_name")),
     )
 
@@ -336,7 +326,5 @@ def _playback_grants() -> None:
         ),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_playback_grants")),
     )
-    op.create_index(
-        op.f("ix_playback_grants_communication_id"), "playback_grants", ["communication_id"], unique=False
-    )
+    op.create_index(op.f("ix_playback_grants_communication_id"), "playback_grants", ["communication_id"], unique=False)
     op.create_index(op.f("ix_playback_grants_expires_at"), "playback_grants", ["expires_at"], unique=False)

@@ -54,9 +54,7 @@ def _holds() -> None:
         sa.Column("review_on", sa.Date(), nullable=False),
         sa.Column("released_at", Moment(), nullable=True),
         sa.Column("released_by", TEXT, nullable=True),
-        sa.CheckConstraint(
-            "(communication_id IS NULL) <> (customer_id IS NULL)", name=op.f("ck_holds_covers")
-        ),
+        sa.CheckConstraint("(communication_id IS NULL) <> (customer_id IS NULL)", name=op.f("ck_holds_covers")),
         sa.CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name=op.f("ck_holds_release")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_holds")),
     )
@@ -102,18 +100,14 @@ def _destructions() -> None:
             "stage = 'shredded' OR (inaccessible_at IS NOT NULL AND certificate_inaccessible IS NOT NULL)",
             name=op.f("ck_destructions_inaccessible"),
         ),
-        sa.CheckConstraint(
-            "stage IN ('shredded', 'inaccessible', 'complete')", name=op.f("ck_destructions_stage")
-        ),
+        sa.CheckConstraint("stage IN ('shredded', 'inaccessible', 'complete')", name=op.f("ck_destructions_stage")),
         sa.CheckConstraint(
             "trigger IN ('retention', 'do_not_keep', 'ledger_replay')", name=op.f("ck_destructions_trigger")
         ),
         sa.PrimaryKeyConstraint("communication_id", name=op.f("pk_destructions")),
     )
     op.create_index("ix_destructions_looked_for_at", "destructions", ["looked_for_at"], unique=False)
-    op.create_index(
-        "ix_destructions_shredded_at", "destructions", ["shredded_at", "communication_id"], unique=False
-    )
+    op.create_index("ix_destructions_shredded_at", "destructions", ["shredded_at", "communication_id"], unique=False)
     op.create_index(
         "ix_destructions_source_ref",
         "destructions",
@@ -181,34 +175,34 @@ def _audit_entries() -> None:
 def _audit_head() -> None:
     op.create_table(
         "audit_head",
-        sa.Column("only", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("single", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("link", sa.LargeBinary(), nullable=False),
-        sa.CheckConstraint("only = 1", name=op.f("ck_audit_head_only")),
-        sa.PrimaryKeyConstraint("only", name=op.f("pk_audit_head")),
+        sa.CheckConstraint("single = 1", name=op.f("ck_audit_head_single")),
+        sa.PrimaryKeyConstraint("single", name=op.f("pk_audit_head")),
     )
 
 
 def _ledger_head() -> None:
     op.create_table(
         "ledger_head",
-        sa.Column("only", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("single", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("digest", TEXT, nullable=False),
-        sa.CheckConstraint("only = 1", name=op.f("ck_ledger_head_only")),
-        sa.PrimaryKeyConstraint("only", name=op.f("pk_ledger_head")),
+        sa.CheckConstraint("single = 1", name=op.f("ck_ledger_head_single")),
+        sa.PrimaryKeyConstraint("single", name=op.f("pk_ledger_head")),
     )
 
 
 def _heads() -> None:
     """Both chains begin empty, at the SHA-256 of their names."""
     op.execute(
-        sa.table("audit_head", sa.column("only"), sa.column("size"), sa.column("link", sa.LargeBinary()))
+        sa.table("audit_head", sa.column("single"), sa.column("size"), sa.column("link", sa.LargeBinary()))
         .insert()
-        .values(only=1, size=0, link=sha256(b"recvault/audit/v1").digest())
+        .values(single=1, size=0, link=sha256(b"recvault/audit/v1").digest())
     )
     op.execute(
-        sa.table("ledger_head", sa.column("only"), sa.column("sequence"), sa.column("digest"))
+        sa.table("ledger_head", sa.column("single"), sa.column("sequence"), sa.column("digest"))
         .insert()
-        .values(only=1, sequence=0, digest=sha256(b"recvault/ledger/v1").hexdigest())
+        .values(single=1, sequence=0, digest=sha256(b"recvault/ledger/v1").hexdigest())
     )
