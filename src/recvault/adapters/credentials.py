@@ -5,12 +5,14 @@ than OWASP's least (19 MiB, two passes, one lane); the same characters are the s
 keyboard composes them (Unicode NFC, as RFC 8265, 4.2). At most ``concurrency`` hashes run at once, so that
 a burst of sign-ins cannot take the machine's memory.
 
+Salts (16 bytes, RFC 9106, 3.1) come from the kernel through argon2-cffi.
+
 Left to others: how often one may try, what a good password is, and where hashes are kept.
 """
 
 from __future__ import annotations
 
-import base64
+import secrets
 import threading
 import unicodedata
 
@@ -18,7 +20,6 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from recvault.domain.errors import ConfigurationError, InvalidInput, NotAuthenticated
-from recvault.domain.ports.system import Entropy
 
 PASSWORD_LIMIT = 1024
 """Bytes of UTF-8, at most."""
@@ -28,11 +29,8 @@ LEAST_MEMORY_KIB = 19 * 1024
 
 LEAST_PASSES = 2
 
-SALT = 16
-"""Bytes of salt (RFC 9106, 3.1)."""
 
-
-class Argon2Passwords:
+class Argon2Hasher:
     """See ``domain.ports.credentials.PasswordHasher``.
 
     The defaults are the second recommended option of RFC 9106, 4: 64 MiB, three passes, four lanes.
@@ -42,7 +40,6 @@ class Argon2Passwords:
     def __init__(
         self,
         *,
-        entropy: Entropy,
         memory_kib: int = 64 * 1024,
         passes: int = 3,
         lanes: int = 4,
@@ -52,9 +49,8 @@ class Argon2Passwords:
             raise ConfigurationError(
                 f"Argon2id takes at least {LEAST_MEMORY_KIB} KiB, {LEAST_PASSES} passes and 1 lane; raise the values"
             )
-        self._entropy = entropy
         self._argon2 = argon2.PasswordHasher(
-            time_cost=passes, memory_cost=memory_kib, parallelism=lanes, salt_len=SALT, type=argon2.Type.ID
+            time_cost=passes, memory_cost=memory_kib, parallelism=lanes, type=argon2.Type.ID
         )
         self._slots = threading.BoundedSemaphore(concurrency)
         self._dummy: str | None = None
@@ -64,7 +60,7 @@ class Argon2Passwords:
         """See the port; InvalidInput for a password longer than PASSWORD_LIMIT or with broken characters."""
         data = _prepared(password)
         with self._slots:
-            return self._argon2.hash(data, salt=self._entropy.bytes(SALT))
+            return self._argon2.hash(data)
 
     def verify(self, encoded: str, password: str) -> None:
         """See the port."""
@@ -86,7 +82,7 @@ class Argon2Passwords:
         """See the port; made once, at first use."""
         with self._dummy_lock:
             if self._dummy is None:
-                self._dummy = self.hash(base64.b64encode(self._entropy.bytes(32)).decode())
+                self._dummy = self.hash(secrets.token_urlsafe(32))
             return self._dummy
 
 

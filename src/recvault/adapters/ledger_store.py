@@ -62,13 +62,15 @@ class _Copies:
 
 
 class ReplicatedLedger:
-    """See ``domain.ports.ledger.LedgerStore``. ``second`` must exist; its part ``ledger/`` is made, mode
-    0700.
+    """See ``domain.ports.ledger.LedgerStore``. ``second`` must exist unless ``create`` makes it (mode
+    0700): a directory that is missing later is a disk that is not mounted.
 
     Errors: LedgerFailure, StoreUnavailable and StoreError of the store, Unavailable for the directory.
     """
 
-    def __init__(self, *, primary: ObjectStore, second: Path) -> None:
+    def __init__(self, primary: ObjectStore, second: Path, *, create: bool = False) -> None:
+        if create:
+            second.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._primary = primary
         self._second = second
         self._known = 0  # the highest number met so far: where the next look begins

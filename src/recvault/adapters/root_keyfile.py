@@ -38,7 +38,7 @@ class RootKeyFile:
         self._id = hashlib.sha256(self._secret).hexdigest()[:16]
 
     @classmethod
-    def create(cls, path: Path, *, entropy: Entropy, outside: Iterable[Path] = ()) -> RootKeyFile:
+    def create(cls, path: Path, entropy: Entropy, *, outside: Iterable[Path] = ()) -> RootKeyFile:
         """Makes a new key (mode 0600, directory 0700 when it is new), durable on return; KeyringError if it
         exists.
         """

@@ -72,8 +72,8 @@ class FileKeyring(KeyUses):
         cache_seconds: int = CACHE_LIMIT,
     ) -> None:
         super().__init__(current=self._current, entropy=entropy)
-        if not 0 < cache_seconds <= CACHE_LIMIT:
-            raise ConfigurationError(f"cache_seconds is 1 to {CACHE_LIMIT}, not {cache_seconds}; set it so")
+        if not 0 <= cache_seconds <= CACHE_LIMIT:
+            raise ConfigurationError(f"cache_seconds is 0 to {CACHE_LIMIT}, not {cache_seconds}; set it so")
         self._root = root
         self._clock = clock
         self._cache_seconds = cache_seconds
@@ -155,7 +155,8 @@ class FileKeyring(KeyUses):
         gone.
         """
         with self._changing() as table:
-            if all(table.find(key_id).destroyed_at is not None for key_id in key_ids):
+            records = [table.find(key_id) for key_id in key_ids]  # all of them known, before any is touched
+            if all(record.destroyed_at is not None for record in records):
                 return
             self._write(table.without_secrets(key_ids))
             self._require_every_place("lose the keys")
