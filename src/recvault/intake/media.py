@@ -95,9 +95,8 @@ def decide_media_type(declared: str | None, filename: str | None, head: bytes) -
 
     Bytes that are recognised decide. Else the declared type stands when it is one (RFC 6838) and not
     active; it differs when the format it names always shows itself in the first bytes and this content does
-    not. With neither, or
-    against it, the suffix of ``filename`` may name one of the headerless sample formats. All else is
-    ``application/octet-stream``.
+    not. With no claim, or against one that differs, the suffix of ``filename`` may name one of the headerless
+    sample formats. All else is ``application/octet-stream``.
     """
     found, claim = sniff(head), _tidy_type(declared)
     base = _canonical(claim) if claim else None

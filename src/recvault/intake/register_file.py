@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import BinaryIO, TypeVar
@@ -27,7 +28,7 @@ LINE_CHARACTERS = 131_072
 OBJECT_CHARACTERS = 1_048_576
 """The longest object of a JSON file."""
 _CHUNK = 65536
-_NOT_UTF8 = "the row is not UTF-8; save the file as CSV UTF-8"
+_SPACE = re.compile(r"[ \t\r\n]*")
 _Record = TypeVar("_Record", CustomerRecord, AgentRecord)
 
 
@@ -80,6 +81,8 @@ def _csv_rows(
 ) -> Iterator[tuple[int, object]]:
     if not header.strip():
         raise InvalidInput("the file is empty; send a line of headers and rows, or a JSON list")
+    if len(header) > LINE_CHARACTERS:
+        raise TooLarge(f"the first line has more than {LINE_CHARACTERS} characters; is it a line of headers?")
     delimiter = max(";,\t", key=header.count)
     columns = [names.get(field_name(cell)) for cell in next(csv.reader([header], delimiter=delimiter))]
     for any_of in needed:
@@ -90,25 +93,28 @@ def _csv_rows(
     for place, column in enumerate(columns, 1):
         if column is None:
             yield line, RowFault(line=line, reason=f"column {place} has an unknown heading, ignored", skipped=False)
-    reader = csv.reader(_lines(text), delimiter=delimiter)
+    # Strict: a quotation mark that is never closed would swallow the rows behind it in silence.
+    reader, ended = csv.reader(_lines(text), delimiter=delimiter, strict=True), line
     while True:
+        first = ended + 1
         try:
             cells = next(reader, None)
         except csv.Error:
-            cells = ["\udc80"] * len(columns)
-        here = line + reader.line_num
+            ended = line + reader.line_num
+            reason = f"quotation marks do not match in lines {first} to {ended}; double those inside a cell"
+            yield ended, RowFault(line=ended, reason=reason)
+            continue
+        ended = line + reader.line_num
         if cells is None:
             return
         if any(cell.strip() for cell in cells):
-            yield here, _csv_row(cells, columns, here)
+            yield ended, _csv_row(cells, columns, ended)
 
 
 def _csv_row(cells: list[str], columns: list[str | None], line: int) -> object:
-    if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
-        return RowFault(line=line, reason=_NOT_UTF8)
-    if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
+    if any(cell.strip() for cell in cells[len(columns) :]):
         return RowFault(
-            line=line, reason="the row has more cells than headings; put quotes around cells with a delimiter"
+            line=line, reason="the row has more cells than headings; put quotes around a cell with a delimiter in it"
         )
     return {column: cell for column, cell in zip(columns, cells, strict=False) if column is not None}
 
@@ -122,19 +128,16 @@ def _lines(text: io.TextIOWrapper) -> Iterator[str]:
 
 def _json_rows(text: io.TextIOWrapper, start: str, line: int) -> Iterator[tuple[int, object]]:
     buffer = _Buffer(text, start, line)
-    if buffer.next_character() != "[":
+    if buffer.take() != "[":
         raise InvalidInput("the file is not a JSON list; send [{...}, {...}]")
-    buffer.take(1)
     if buffer.next_character() == "]":
         return
     while True:
         buffer.next_character()
         here = buffer.line
         value = buffer.value()
-        spoiled = any("\udc80" <= character <= "\udcff" for character in json.dumps(value, ensure_ascii=False))
-        yield here, RowFault(line=here, reason=_NOT_UTF8) if spoiled else value
-        separator = buffer.next_character()
-        buffer.take(1)
+        yield here, value
+        separator = buffer.take()
         if separator == "]":
             return
         if separator != ",":
@@ -142,49 +145,50 @@ def _json_rows(text: io.TextIOWrapper, start: str, line: int) -> Iterator[tuple[
 
 
 class _Buffer:
-    """A window on a JSON text that holds one value at a time."""
+    """A window on a JSON text that holds little more than one value at a time."""
 
     def __init__(self, text: io.TextIOWrapper, start: str, line: int) -> None:
-        self._text, self._held, self.line = text, start, line
+        self._text, self._held, self._place, self.line = text, start, 0, line
         self._decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
-    def take(self, count: int) -> None:
-        self.line += self._held.count("\n", 0, count)
-        self._held = self._held[count:]
+    def advance(self, place: int) -> None:
+        self.line += self._held.count("\n", self._place, place)
+        self._place = place
 
     def next_character(self) -> str:
         """The next character that is no space, which stays; empty at the end of the file."""
         while True:
-            rest = self._held.lstrip(" \t\r\n")
-            self.take(len(self._held) - len(rest))
-            if rest or not self._more():
-                return rest[:1]
+            space = _SPACE.match(self._held, self._place)
+            self.advance(space.end() if space else self._place)
+            if self._place < len(self._held) or not self._more():
+                return self._held[self._place : self._place + 1]
+
+    def take(self) -> str:
+        """The next character that is no space, which is gone."""
+        character = self.next_character()
+        self._place += len(character)
+        return character
 
     def value(self) -> object:
-        """The value that begins here. InvalidInput when there is none, TooLarge beyond
-        ``OBJECT_CHARACTERS``."""
+        """The value that begins here. InvalidInput when there is none, TooLarge beyond ``OBJECT_CHARACTERS``."""
         while True:
-            ended = False
+            value, end = None, -1
             try:
-                value, end = self._decoder.raw_decode(self._held)
-                # A number or word at the very end of what is held may go on behind it.
-                if end < len(self._held) or not self._more():
-                    self.take(end)
-                    return value
-                continue
+                value, end = self._decoder.raw_decode(self._held, self._place)
             except RecursionError:
-                raise InvalidInput(f"line {self.line} is nested too deep; send it flatter") from None
-            except json.JSONDecodeError as fault:
-                ended = not self._more()
-                reason = fault.msg
-            if ended:
-                raise InvalidInput(f"the file is cut or broken after line {self.line} ({reason}); send it whole")
-            if len(self._held) > OBJECT_CHARACTERS + _CHUNK:
-                raise TooLarge(
-                    f"an object from line {self.line} is broken or has more than {OBJECT_CHARACTERS} characters"
-                )
+                raise InvalidInput(f"what begins at line {self.line} is nested too deep; send it flatter") from None
+            except json.JSONDecodeError:
+                pass  # broken, or not all of it is here
+            # A number at the very end of what is held may go on behind it.
+            if 0 <= end < len(self._held):
+                self.advance(end)
+                return value
+            if len(self._held) - self._place > OBJECT_CHARACTERS:
+                raise TooLarge(f"what begins at line {self.line} has over {OBJECT_CHARACTERS} characters or is broken")
+            if not self._more():
+                raise InvalidInput(f"the file is cut or broken after line {self.line}; send it whole")
 
     def _more(self) -> bool:
-        chunk = self._text.read(max(_CHUNK, len(self._held)))
-        self._held += chunk
+        chunk = self._text.read(_CHUNK)
+        self._held, self._place = self._held[self._place :] + chunk, 0
         return bool(chunk)

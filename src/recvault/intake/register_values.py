@@ -40,9 +40,9 @@ CUSTOMER_FIELDS: Mapping[str, str] = {
     "relationship_end": "relationship_end", "asiakkuus_paattyi": "relationship_end",
     "sopimus_paattyy": "relationship_end", "loppupvm": "relationship_end",
     "marketing_ban": "marketing_ban", "markkinointikielto": "marketing_ban", "suoramarkkinointikielto": "marketing_ban",
-    "tel": "tel", "puhelin": "tel", "puhelinnumero": "tel", "phone": "tel",
-    "mailto": "mailto", "email": "mailto", "sahkoposti": "mailto",
-    "handle": "handle", "tunnus": "handle", "pikaviestitunnus": "handle",
+    "tel": "tel", "puhelin": "tel", "puhelinnumero": "tel", "phone": "tel", "puh": "tel",
+    "mailto": "mailto", "email": "mailto", "e_mail": "mailto", "sahkoposti": "mailto",
+    "handle": "handle", "pikaviestitunnus": "handle",
     "contact_points": "contact_points", "contact_persons": "contact_persons",
     "person_name": "person_name", "yhteyshenkilo": "person_name", "person_role": "person_role", "rooli": "person_role",
     "person_tel": "person_tel", "yhteyshenkilon_puhelin": "person_tel",
@@ -276,6 +276,8 @@ def _text(field: str, value: object, limit: int) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InvalidInput(f"{field} is no text; send it in quotes")
+    if any("\ud800" <= character <= "\udfff" for character in str(value)):
+        raise InvalidInput(f"{field} is not UTF-8; save or send it as UTF-8")
     text, masked = tidy(str(value))
     if masked:
         raise InvalidInput(f"{field} holds a personal identity code; take it out, the archive must not index one")
