@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
@@ -43,9 +43,7 @@ def parse_policy(content: bytes, *, origin: str = "retention.toml") -> Policy:
     """Reads and checks a policy file; ``origin`` names it in errors. ConfigurationError with every problem
     found by ``check``, or with the first thing that could not be read."""
     if len(content) > LONGEST_FILE_BYTES:
-        raise ConfigurationError(
-            f"{origin}: longer than {LONGEST_FILE_BYTES} bytes; this is no retention policy"
-        )
+        raise ConfigurationError(f"{origin}: longer than {LONGEST_FILE_BYTES} bytes; this is no retention policy")
     try:
         document = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -79,9 +77,7 @@ def policy_from_document(document: Mapping[str, object], *, origin: str) -> Poli
 
 _RULE_KEYS = ("name", "match", "purpose", "keep", "from", "at_least", "cap", "only", "priority", "why")
 _MATCH_KEYS = tuple(each.name for each in fields(Match))
-_MATCH_LISTS = tuple(
-    each.name for each in fields(Match) if each.default is not MISSING and each.default == frozenset()
-)
+_MATCH_LISTS = tuple(each.name for each in fields(Match) if isinstance(each.default, frozenset))
 _RECORD_KEYS = ("purpose", "keep", "from", "why")
 _REMINDER_KEYS = ("after", "why")
 
@@ -197,9 +193,7 @@ class _Table:
     def names(self, key: str) -> frozenset[str]:
         value = self._value(key)
         if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-            raise self._wrong(
-                key, "a list of texts with at least one in it, or leave the key out to match any"
-            )
+            raise self._wrong(key, "a list of texts with at least one in it, or leave the key out to match any")
         return frozenset(value)
 
     def period(self, key: str) -> Period:
@@ -220,9 +214,7 @@ class _Table:
         known = [each.value for each in kind]
         if text not in known:
             near = get_close_matches(text, known, n=1)
-            raise self._wrong(
-                key, f"one of {', '.join(known)}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
+            raise self._wrong(key, f"one of {', '.join(known)}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return kind(text)
 
     def table(self, key: str, keys: Collection[str]) -> _Table:

@@ -60,9 +60,7 @@ class Ends:
         """The purposes that may still be named to open it at ``now``: not run out, and not ended by
         anybody."""
         now = require_aware(now, "now")
-        return frozenset(
-            end.purpose for end in self.purposes if end.ended_at is None and now < end.needed_until
-        )
+        return frozenset(end.purpose for end in self.purposes if end.ended_at is None and now < end.needed_until)
 
 
 def evaluate(policy: Policy, facts: Facts, zone: tzinfo) -> Ends:
@@ -146,9 +144,7 @@ def _purpose_end(rule: Rule, facts: Facts, zone: tzinfo, ceiling_at: datetime) -
 
 def _remembered(facts: Facts, known: set[str], destroy_at: datetime) -> list[PurposeEnd]:
     return [
-        PurposeEnd(
-            purpose=purpose, needed_until=at, rule=BY_ENDED, cap_until=min(at, destroy_at), ended_at=at
-        )
+        PurposeEnd(purpose=purpose, needed_until=at, rule=BY_ENDED, cap_until=min(at, destroy_at), ended_at=at)
         for purpose, at in facts.ended_purposes.items()
         if purpose not in known
     ]

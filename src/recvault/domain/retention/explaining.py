@@ -100,9 +100,7 @@ def _closing_lines(end: PurposeEnd) -> Iterator[Line]:
             rule=end.rule,
             at=end.ended_at,
         )
-    yield Line(
-        code="needed-until", text="needed until", purpose=end.purpose, rule=end.rule, at=end.needed_until
-    )
+    yield Line(code="needed-until", text="needed until", purpose=end.purpose, rule=end.rule, at=end.needed_until)
 
 
 def _destruction_lines(policy: Policy, facts: Facts, ends: Ends) -> Iterator[Line]:

@@ -53,9 +53,7 @@ class Facts:
             if moment is not None:
                 object.__setattr__(self, name, require_aware(moment, name))
         object.__setattr__(self, "contact_at", min(self.contact_at, self.stored_at))
-        object.__setattr__(
-            self, "releases", tuple(sorted(require_aware(end, "a release") for end in self.releases))
-        )
+        object.__setattr__(self, "releases", tuple(sorted(require_aware(end, "a release") for end in self.releases)))
         unknown = set(self.ended_purposes) - {str(purpose) for purpose in PURPOSES_WITH_RETENTION}
         if unknown:
             raise ValueError(f"no purpose that could have ended: {', '.join(sorted(unknown))}")

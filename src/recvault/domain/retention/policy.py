@@ -98,10 +98,7 @@ class Match:
     def _matches_duration(self, facts: Facts) -> bool:
         if self.shorter_than is None:
             return True
-        return (
-            facts.duration_seconds is not None
-            and facts.duration_seconds < self.shorter_than.exact.total_seconds()
-        )
+        return facts.duration_seconds is not None and facts.duration_seconds < self.shorter_than.exact.total_seconds()
 
     def document(self) -> dict[str, object]:
         """The conditions that are set, as JSON values under the names of the policy file."""
