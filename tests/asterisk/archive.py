@@ -12,7 +12,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,21 +49,28 @@ class Archive:
             text=True,
         )
         if done.returncode != 0:
-            raise AssertionError(
-                f"recvault {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-            )
+            raise AssertionError(f"recvault {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self._work), "LC_ALL": "C.UTF-8"}
 
-    def set_up(self) -> Path:
-        """Initialise, add one source and one verifier; the file with the source's token."""
+    def set_up(self, *, numbers: Sequence[str], extension: str, team: str) -> Path:
+        """Initialise; one customer a number (see `customer_of`), one agent, one source, one verifier.
+
+        The file with the source's token.
+        """
         source, verifier = self._work / "source-token", self._work / "verifier-token"
         self.command("init")
         self.command("source", "add", "asterisk", "--token-file", str(source))
         self.command("user", "add", "verifier", "--role", "verifier", "--token-file", str(verifier))
         self._verifier = verifier.read_text().strip()
+        customers, agents = self._work / "customers.csv", self._work / "agents.csv"
+        rows = "".join(f"{customer_of(number)},Asiakas {n},{number}\n" for n, number in enumerate(numbers))
+        customers.write_text("number,name,tel\n" + rows)
+        agents.write_text(f"ref,name,extension,team\nA-1,Liisa Korhonen,{extension},{team}\n")
+        self.command("customer", "import", str(customers))
+        self.command("agent", "import", str(agents))
         return source
 
     def start(self) -> None:
@@ -80,7 +87,7 @@ class Archive:
         deadline = time.monotonic() + 60
         while True:
             try:
-                self._request("GET", "/")
+                self._request("GET", "/healthz")
                 return
             except ConnectionRefusedError:
                 if serve.poll() is not None or time.monotonic() > deadline:
@@ -105,31 +112,39 @@ class Archive:
         finally:
             connection.close()
 
-    def _json(self, path: str, body: object) -> dict[str, Any]:
-        answer = self._request("POST", path, body=body)
+    def _json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        answer = self._request(method, path, body=body)
         if answer.status not in {200, 201}:
-            raise AssertionError(f"POST {path}: {answer.status} {answer.body[:2000]!r}")
+            raise AssertionError(f"{method} {path}: {answer.status} {answer.body[:2000]!r}")
         found = json.loads(answer.body)
         if not isinstance(found, dict):
-            raise AssertionError(f"POST {path}: not an object: {answer.body[:200]!r}")
+            raise AssertionError(f"{method} {path}: not an object: {answer.body[:200]!r}")
         return found
 
     def search(self, **criteria: object) -> Iterator[dict[str, Any]]:
         """Every communication that fits, page by page."""
-        wanted: dict[str, object] = {"purpose": "verification", **criteria}
+        wanted: dict[str, object] = {"purpose": "verification", "limit": 5, **criteria}
         while True:
-            page = self._json("/v1/communications/search", wanted)
-            yield from page["items"]
-            if not page.get("next"):
+            page = self._json("POST", "/v1/communications/search", wanted)
+            yield from page["rows"]
+            if not page["next"]:
                 return
-            wanted["after"] = page["next"]
+            wanted["cursor"] = page["next"]
+
+    def view(self, communication: str) -> dict[str, Any]:
+        """One communication with the fields that are sealed in its row."""
+        return self._json("GET", f"/v1/communications/{communication}?purpose=verification")
 
     def open(self, communication: str) -> str:
-        """A grant to play one communication, for the purpose of verification."""
+        """Where to play one communication for a short while, for the purpose of verification."""
         body = {"purpose": "verification", "case_ref": f"ASTERISK-{secrets.token_hex(4)}"}
-        return str(self._json(f"/v1/communications/{communication}/open", body)["grant"])
+        return str(self._json("POST", f"/v1/communications/{communication}/open", body)["playback"])
 
-    def play(self, grant: str, *, byte_range: str | None = None) -> Answer:
-        """The content under a grant, or a range of it (`bytes=0-99`)."""
-        extra = {"Range": byte_range} if byte_range else {}
-        return self._request("GET", f"/v1/playback/{grant}", extra=extra)
+    def play(self, playback: str, *, byte_range: str | None = None) -> Answer:
+        """The content under what `open` gave, or a range of it (`bytes=0-99`)."""
+        return self._request("GET", playback, extra={"Range": byte_range} if byte_range else {})
+
+
+def customer_of(number: str) -> str:
+    """The customer number under which `Archive.set_up` registers whoever calls from `number`."""
+    return f"C-{number[-4:]}"

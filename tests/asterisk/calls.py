@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +34,26 @@ AGENT_SAYS = (
 )
 
 
+def number_of(n: int) -> str:
+    """The number that the n-th caller calls from, counted from 1."""
+    return f"+35840123{4500 + n}"
+
+
+def eventually(holds: Callable[[], bool], otherwise: str, *, seconds: float = 20.0) -> None:
+    """Wait until `holds()`; AssertionError with the words of `otherwise` when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(otherwise)
+        time.sleep(0.1)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
     """One call as it was meant. Times in seconds since 1970; `number` is None where none was sent."""
 
     number: str | None
+    name: str  # a piece of the name that the caller sent, or nothing
     queue: str | None
     customer: Speech
     agent: Speech | None
@@ -128,7 +143,7 @@ class Exchange:
     def call(self, digit: str, *, answers: bool = True) -> Call:
         """From one baresip to another; `digit` chooses the recording's format."""
         customer, agent = self._voices()
-        number, before = f"+35840123{4500 + self._made}", self.witness.seen()
+        number, before = number_of(self._made), self.witness.seen()
         seconds = SECONDS if answers else 3
         with self._agent(agent, answers=answers):
             began = time.time()
@@ -148,6 +163,7 @@ class Exchange:
             raise AssertionError(f"call {self._made}:\n{phone.log.read_text(errors='replace')[-3000:]}")
         return Call(
             number=number,
+            name="",
             queue="service" if digit == "1" else None,
             customer=customer,
             agent=agent if answers else None,
@@ -157,7 +173,7 @@ class Exchange:
             recording=self.witness.new(before),
         )
 
-    def raw_call(self, sender: bytes, *, dialled: str, number: str | None = None) -> Call | None:
+    def raw_call(self, sender: bytes, *, dialled: str, number: str | None = None, name: str = "") -> Call | None:
         """From a caller whose From header is `sender`; None when recvault's snippet was not what recorded."""
         customer, agent = self._voices()
         before, seconds = self.witness.seen(), SECONDS
@@ -171,6 +187,7 @@ class Exchange:
             return None
         return Call(
             number=number,
+            name=name,
             queue="service" if dialled[0] == "1" else None,
             customer=customer,
             agent=agent,
@@ -182,9 +199,8 @@ class Exchange:
 
     def settle(self) -> None:
         """Wait until the hook has taken everything."""
-        deadline = time.monotonic() + 20
-        while any(self.calls.iterdir()):
-            if time.monotonic() > deadline:
-                left = sorted(file.name for file in self.calls.iterdir())
-                raise AssertionError(f"the hook left {left}:\n{self.host.log()[-3000:]}")
-            time.sleep(0.1)
+        try:
+            eventually(lambda: not any(self.calls.iterdir()), "the hook is not done")
+        except AssertionError:
+            left = sorted(file.name for file in self.calls.iterdir())
+            raise AssertionError(f"the hook left {left}:\n{self.host.log()[-3000:]}") from None

@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from tests.asterisk import sound
-from tests.asterisk.archive import Archive
+from tests.asterisk.archive import Archive, customer_of
 from tests.asterisk.calls import Call
 from tests.asterisk.phones import Speech
 
 CLOCK = 3.0  # seconds that a time in the archive may differ from when a telephone acted
+MEDIA_TYPES = {".wav": "audio/wav", ".ogg": "audio/ogg", ".alaw": "audio/pcma"}
 RHYTHM, WAVEFORM = 0.8, 0.95  # likeness of speech and recording: 0.93 and 0.996 at worst on a busy machine
 STRANGER = 0.6  # likeness that another call's speech must stay below; 0.4 was seen
 
@@ -61,14 +62,19 @@ def _particulars(archive: Archive, call: Call, item: dict[str, Any]) -> None:
     ended = datetime.fromisoformat(item["ended_at"]).timestamp()
     if abs(began - call.began) > CLOCK or abs(ended - call.ended) > CLOCK:
         raise AssertionError(f"{call.recording.name}: {began} to {ended}, was {call.began} to {call.ended}")
-    if item["direction"] != "inbound" or item.get("queue") != call.queue:
+    kind = MEDIA_TYPES[call.recording.suffix]
+    seen = (item["direction"], item["queue"], item["media_type"].partition(";")[0], item["agent_id"] is not None)
+    if seen != ("inbound", call.queue, kind, True):
         raise AssertionError(
-            f"{call.recording.name}: {item['direction']}, queue {item.get('queue')}, not {call.queue}"
+            f"{call.recording.name}: {seen}, was in queue {call.queue}, {kind}, taken by our one agent"
         )
     if call.number is not None:
-        found = [i["id"] for i in archive.search(contact_point=call.number)]
+        found = [i["id"] for i in archive.search(customer_number=customer_of(call.number))]
         if found != [item["id"]]:
-            raise AssertionError(f"{call.recording.name} by its caller's number: {found}, not {item['id']}")
+            raise AssertionError(f"{call.recording.name} by its customer: {found}, not {item['id']}")
+    name = archive.view(item["id"])["fields"]["remote"].get("name", "")
+    if call.name not in name:
+        raise AssertionError(f"{call.recording.name}: the caller's name came as {name!r}, not {call.name!r}")
 
 
 def _match(speech: Speech, call: Call) -> sound.Match:

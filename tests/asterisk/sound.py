@@ -45,10 +45,7 @@ def likeness(a: Sequence[float], b: Sequence[float]) -> float:
 
 def energy(samples: Sequence[int]) -> list[float]:
     """Root mean square of every 20 ms."""
-    return [
-        math.sqrt(sum(s * s for s in samples[i : i + STEP]) / STEP)
-        for i in range(0, len(samples) - STEP, STEP)
-    ]
+    return [math.sqrt(sum(s * s for s in samples[i : i + STEP]) / STEP) for i in range(0, len(samples) - STEP, STEP)]
 
 
 def _spoken_part(samples: array.array[int]) -> array.array[int]:
@@ -66,9 +63,7 @@ def find(speech: array.array[int], recording: array.array[int]) -> Match:
     if not places:
         raise AssertionError(f"the recording ({len(recording) / RATE:.1f} s) is shorter than what was said")
     rhythm, at = max((likeness(want, have[i : i + len(want)]), i) for i in places)
-    loudest = max(
-        range(0, len(spoken) - WINDOW, STEP), key=lambda i: sum(abs(s) for s in spoken[i : i + WINDOW])
-    )
+    loudest = max(range(0, len(spoken) - WINDOW, STEP), key=lambda i: sum(abs(s) for s in spoken[i : i + WINDOW]))
     piece = spoken[loudest : loudest + WINDOW]
     around = at * STEP + loudest
     starts = range(max(0, around - SEARCH), min(len(recording) - WINDOW, around + SEARCH))
