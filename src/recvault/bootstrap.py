@@ -7,11 +7,12 @@ key stop the program with the mend. A ledger that is merely ahead (a crash betwe
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from recvault import __version__
 from recvault.adapters.credentials import Argon2Hasher
@@ -24,7 +25,9 @@ from recvault.adapters.s3 import S3ObjectStore, S3Settings
 from recvault.adapters.system import SystemClock, SystemEntropy
 from recvault.config import Config, read_secret
 from recvault.domain.errors import ConfigurationError, KeyringError, ResidencyViolation
-from recvault.domain.ports.keyring import KeyKind
+from recvault.domain.ports.database import Database
+from recvault.domain.ports.keyring import KeyKind, Keyring
+from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
@@ -58,15 +61,15 @@ HASH_THREADS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Archive(AbstractContextManager["Archive"]):
+class Archive:
     """Everything the interfaces need. Closing it gives threads and connections back."""
 
     config: Config
     clock: Clock
     entropy: Entropy
-    database: SqlDatabase
+    database: Database
     store: ObjectStore
-    keyring: FileKeyring
+    keyring: Keyring
     access: Access
     audit: AuditLog
     ledger: Ledger
@@ -83,6 +86,9 @@ class Archive(AbstractContextManager["Archive"]):
     accounts: Accounts
     certificates: Certificates
     resources: ExitStack
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,39 +112,63 @@ def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
         keyring.ensure(key_id, kind)
     if not kit.exists() and not keyring.backup_confirmed():
         write_recovery_kit(kit, root, keyring, outside=(config.data.directory, config.keyring.directory))
+    _migrate(config)
     with build(config) as archive:
-        migrate(archive.database)
         archive.retention.activate(config.retention.policy_file.read_text(encoding="utf-8"))
         archive.edge_keys.current()
     return kit
 
 
 def build(config: Config, *, clock: Clock | None = None, entropy: Entropy | None = None) -> Archive:
-    """Puts the parts together; opens files and connections lazily where it can, decides nothing."""
+    """The archive on the parts that the configuration names."""
     clock = clock or SystemClock()
     entropy = entropy or SystemEntropy()
+    with ExitStack() as opened:
+        database = _database(config)
+        opened.callback(database.close)
+        store = _store(config)
+        opened.callback(store.close)
+        archive = assemble(
+            config,
+            database=database,
+            store=store,
+            keyring=_keyring(config, clock, entropy, RootKeyFile(config.keyring.root_key_file)),
+            ledger_store=ReplicatedLedger(store, config.ledger.second_directory),
+            clock=clock,
+            entropy=entropy,
+        )
+        archive.resources.push(opened.pop_all())
+    return archive
+
+
+def assemble(
+    config: Config,
+    *,
+    database: Database,
+    store: ObjectStore,
+    keyring: Keyring,
+    ledger_store: LedgerStore,
+    clock: Clock,
+    entropy: Entropy,
+) -> Archive:
+    """The archive on given parts (tests give in-memory ones); opens nothing, decides nothing."""
     resources = ExitStack()
-    database = _database(config)
-    resources.callback(database.close)
-    store = _store(config)
-    resources.callback(store.close)
-    keyring = _keyring(config, clock, entropy, RootKeyFile(config.keyring.root_key_file))
     helper = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="digest")
     resources.callback(helper.shutdown)
     zone = config.retention.zone
     audit = AuditLog(database=database, clock=clock, entropy=entropy)
     ledger = Ledger(
         database=database,
-        store=ReplicatedLedger(store, config.ledger.second_directory),
+        store=ledger_store,
         keyring=keyring,
         clock=clock,
         audit=audit,
     )
-    period_keys = PeriodKeys(
-        database=database, keyring=keyring, ledger=ledger, audit=audit, clock=clock, zone=zone
-    )
+    period_keys = PeriodKeys(database=database, keyring=keyring, ledger=ledger, audit=audit, clock=clock, zone=zone)
     access = Access(clock=clock)
-    retention = Retention(database=database, period_keys=period_keys, access=access, audit=audit, clock=clock, zone=zone)
+    retention = Retention(
+        database=database, period_keys=period_keys, access=access, audit=audit, clock=clock, zone=zone
+    )
     customers = Customers(
         database=database, retention=retention, access=access, audit=audit, clock=clock, entropy=entropy, zone=zone
     )
@@ -233,7 +263,7 @@ def build(config: Config, *, clock: Clock | None = None, entropy: Entropy | None
 
 def start(archive: Archive, *, demo: bool = False) -> None:
     """What must hold before anything is served: schema, keys, recovery kit stored, ledger followed, place allowed."""
-    migrate(archive.database)
+    _migrate(archive.config)
     archive.retention.activate(archive.config.retention.policy_file.read_text(encoding="utf-8"))
     for key_id in PERMANENT_KEYS:
         archive.keyring.info(key_id)
@@ -265,6 +295,14 @@ def residency_policy(config: Config) -> ResidencyPolicy:
         allowed_countries=config.residency.allowed_countries,
         allowed_endpoints=config.residency.allowed_endpoints,
     )
+
+
+def _migrate(config: Config) -> None:
+    database = _database(config)
+    try:
+        migrate(database)
+    finally:
+        database.close()
 
 
 def _database(config: Config) -> SqlDatabase:

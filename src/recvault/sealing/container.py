@@ -116,9 +116,7 @@ def stream_context(*, communication: str, stream: str, generation: int) -> bytes
 def require_key(key: bytes) -> bytes:
     """Returns ``key`` when it has 32 bytes, InvalidInput otherwise (the text never shows it)."""
     if len(key) != KEY:
-        raise InvalidInput(
-            f"a key has {KEY} bytes, this one has {len(key)}; give the key itself, not a text form"
-        )
+        raise InvalidInput(f"a key has {KEY} bytes, this one has {len(key)}; give the key itself, not a text form")
     return key
 
 

@@ -88,9 +88,7 @@ class EdgeSealer:
 
     def __init__(self, *, public_key: bytes, key_id: str, metadata: bytes) -> None:
         if len(metadata) > METADATA_LIMIT:
-            raise TooLarge(
-                f"the metadata have {len(metadata)} bytes, {METADATA_LIMIT} are allowed; shorten `extra`"
-            )
+            raise TooLarge(f"the metadata have {len(metadata)} bytes, {METADATA_LIMIT} are allowed; shorten `extra`")
         stream_key = Cobblestone256Encryptor.generate_key()
         enc = edge_wrap(public_key, key_id, stream_key)
         header = canonical_json({"enc": base64.b64encode(enc).decode(), "key": key_id})
@@ -183,9 +181,7 @@ class EdgeOpener:
         self._preamble += taken
         start = len(MAGIC) + 2
         if self._preamble[: len(MAGIC)] != MAGIC[: len(self._preamble)]:
-            raise Tampered(
-                "this is not an edge envelope of version 1, or it was altered; send the sealed file itself"
-            )
+            raise Tampered("this is not an edge envelope of version 1, or it was altered; send the sealed file itself")
         if len(self._preamble) < start:
             return b""
         length = int.from_bytes(self._preamble[len(MAGIC) : start])

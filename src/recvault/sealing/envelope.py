@@ -46,9 +46,7 @@ def unseal_envelope(envelope: bytes, payload_type: str, public_key: bytes) -> by
         signatures = [base64.b64decode(s["sig"], validate=True) for s in document["signatures"]]
         found_type = str(document["payloadType"])
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise Tampered(
-            "this is not a signed envelope; take the file again from where it was issued"
-        ) from error
+        raise Tampered("this is not a signed envelope; take the file again from where it was issued") from error
     if found_type != payload_type:
         raise Tampered("the envelope holds another kind of document; check that the right file was given")
     key = Ed25519PublicKey.from_public_bytes(public_key)
@@ -59,6 +57,4 @@ def unseal_envelope(envelope: bytes, payload_type: str, public_key: bytes) -> by
         except InvalidSignature:
             continue
         return payload
-    raise Tampered(
-        "no signature verifies under this public key; the document was altered or signed by another archive"
-    )
+    raise Tampered("no signature verifies under this public key; the document was altered or signed by another archive")

@@ -28,9 +28,7 @@ def seal_fields(dek: bytes, communication: str, fields: Mapping[str, object], no
     try:
         plain = canonical_json(fields)
     except (TypeError, ValueError, RecursionError) as fault:  # other types, NaN, half a surrogate, depth
-        raise InvalidInput(
-            "the fields hold something that JSON in UTF-8 cannot express; clean it first"
-        ) from fault
+        raise InvalidInput("the fields hold something that JSON in UTF-8 cannot express; clean it first") from fault
     padded = plain.ljust(-(-len(plain) // PADDING) * PADDING, b" ")
     return seal_small(derive(dek, FIELDS_LABEL), padded, _aad(communication), nonce)
 

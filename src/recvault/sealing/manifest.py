@@ -59,9 +59,7 @@ class Manifest:
         generation is to be deleted by the caller. InvalidInput when ``entry`` is not newer."""
         older = [known for known in self.streams if known.name == entry.name]
         if older and entry.generation <= older[0].generation:
-            raise InvalidInput(
-                f"stream {entry.name} is there in generation {older[0].generation}; use the next one"
-            )
+            raise InvalidInput(f"stream {entry.name} is there in generation {older[0].generation}; use the next one")
         kept = tuple(known for known in self.streams if known.name != entry.name)
         return Manifest(
             communication=self.communication,

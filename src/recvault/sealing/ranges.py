@@ -106,9 +106,7 @@ class RangeReader:
     def _fetch(self, offset: int, length: int) -> bytes:
         data = self._read_at(offset, length)
         if len(data) != length:
-            raise Tampered(
-                f"the store gave {len(data)} bytes instead of {length} at byte {offset}: {REFUSED}"
-            )
+            raise Tampered(f"the store gave {len(data)} bytes instead of {length} at byte {offset}: {REFUSED}")
         return data
 
 
@@ -116,9 +114,9 @@ def _derive(key: bytes, context: bytes, header: bytes) -> tuple[AESGCM, int]:
     """The chunk cipher and base nonce of a message; Tampered when its commitment is not the one of key and
     context."""
     salt, commitment = header[:SALT], header[SALT:]
-    okm = HKDFExpand(
-        algorithm=hashes.SHA512(), length=KEY + NONCE + COMMITMENT, info=_LABEL + salt + context
-    ).derive(key)
+    okm = HKDFExpand(algorithm=hashes.SHA512(), length=KEY + NONCE + COMMITMENT, info=_LABEL + salt + context).derive(
+        key
+    )
     if not constant_time.bytes_eq(okm[KEY + NONCE :], commitment):
         raise Tampered(f"the key commitment differs: {REFUSED}")
     return AESGCM(okm[:KEY]), int.from_bytes(okm[KEY : KEY + NONCE])

@@ -44,9 +44,7 @@ _LABEL = re.compile(r"recvault/[a-z-]+/v[1-9][0-9]*")
 def check_key_id(key_id: str) -> str:
     """Returns ``key_id`` when it is a lawful one (``day/2026-11-22/1``), InvalidInput otherwise."""
     if not _KEY_ID.fullmatch(key_id):
-        raise InvalidInput(
-            "a key id is 1 to 128 characters: letters, digits and . _ / -, beginning with no mark"
-        )
+        raise InvalidInput("a key id is 1 to 128 characters: letters, digits and . _ / -, beginning with no mark")
     return key_id
 
 

@@ -180,9 +180,7 @@ class Accounts:
             if user is None or user.password_hash is None or user.disabled_at is not None:
                 raise NotAuthenticated("name or password is wrong")
         except NotAuthenticated:
-            self._audit.note(
-                actor="system:sign-in", act=Act.SIGN_IN_FAILED, target=None if user is None else user.id
-            )
+            self._audit.note(actor="system:sign-in", act=Act.SIGN_IN_FAILED, target=None if user is None else user.id)
             raise
         if self._hasher.needs_rehash(encoded):
             user = replace(user, password_hash=self._hasher.hash(password))

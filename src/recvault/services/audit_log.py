@@ -51,7 +51,9 @@ class AuditLog:
         unit.audit.append(entry, leaf_hash(entry))
         return entry.id
 
-    def note(self, *, actor: str, act: Act, target: str | None = None, detail: Mapping[str, object] | None = None) -> None:
+    def note(
+        self, *, actor: str, act: Act, target: str | None = None, detail: Mapping[str, object] | None = None
+    ) -> None:
         """Records an act that changes nothing else (a refusal, a failed sign-in) in a transaction of its own."""
         with self._database.begin() as unit:
             self.record(unit, actor=actor, act=act, target=target, detail=detail)

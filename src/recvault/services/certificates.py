@@ -54,8 +54,7 @@ class Certificates:
             "destroy_at": row.destroy_at.isoformat(),
             "policy": {"version": row.policy_version, "signed_by": policy_signed_by},
             "purposes": [
-                {"purpose": p.purpose, "rule": p.rule, "needed_until": p.needed_until.isoformat()}
-                for p in row.purposes
+                {"purpose": p.purpose, "rule": p.rule, "needed_until": p.needed_until.isoformat()} for p in row.purposes
             ],
             "streams": [
                 {

@@ -7,19 +7,20 @@ nothing names it any more. The end of a relationship moves retention (``services
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, tzinfo
+from typing import TypeVar
 
 from recvault.domain.access import Action, Actor
 from recvault.domain.audit import Act
 from recvault.domain.communication import Attention, Draft, Party
-from recvault.domain.customer import Agent, ContactPerson, ContactPoint, Customer, Membership
-from recvault.domain.errors import RecvaultError
+from recvault.domain.customer import Agent, ContactPerson, ContactPoint, Customer
+from recvault.domain.errors import Conflict, InvalidInput, NotFound
 from recvault.domain.ids import uuid7
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
-from recvault.domain.register_records import AgentRecord, CustomerRecord, RowFault
+from recvault.domain.register_records import AgentRecord, ContactPointRecord, CustomerRecord, RowFault
 from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
 from recvault.services.retention import Retention
@@ -171,28 +172,11 @@ class Customers:
 
     def import_customers(self, by: str, records: Iterable[CustomerRecord | RowFault]) -> ImportReport:
         """A nightly feed: each good row is written in a transaction of its own, bad rows are reported."""
-        report = ImportReport()
-        for record in records:
-            if isinstance(record, RowFault):
-                report.faults.append(record)
-                continue
-            try:
-                self._write_customer(by, record)
-                report.written += 1
-            except RecvaultError as fault:
-                report.faults.append(RowFault(line=record.line, fault=str(fault)))
-        return report
+        return _import(records, lambda record: self._write_customer(by, record))
 
     def import_agents(self, by: str, records: Iterable[AgentRecord | RowFault]) -> ImportReport:
         """The same for the agents' directory."""
-        report = ImportReport()
-        for record in records:
-            if isinstance(record, RowFault):
-                report.faults.append(record)
-                continue
-            self._write_agent(by, record)
-            report.written += 1
-        return report
+        return _import(records, lambda record: self._write_agent(by, record))
 
     def search(self, actor: Actor, text: str, limit: int = 20) -> list[Customer]:
         """Customers by number, Y-tunnus or a part of the name."""
@@ -229,20 +213,9 @@ class Customers:
     def _write_customer(self, by: str, record: CustomerRecord) -> Customer:
         with self._database.begin() as unit:
             old = self._existing(unit, record)
-            customer = Customer(
-                id=self._new_id() if old is None else old.id,
-                number=record.number or (None if old is None else old.number),
-                name=record.name,
-                business_id=record.business_id,
-                kind=record.kind,
-                address=record.address,
-                domicile=record.domicile,
-                relationship_start=record.relationship_start,
-                relationship_end=record.relationship_end,
-                marketing_ban=record.marketing_ban,
-            )
+            customer = _merged(record, old, old.id if old is not None else self._new_id())
             unit.register.put_customer(customer)
-            self._write_points(unit, customer, record)
+            self._write_people(unit, customer, record)
             self._audit.record(unit, actor=by, act=Act.CUSTOMER_CHANGED, target=customer.id)
             if old is not None and old.relationship_end != customer.relationship_end:
                 self._retention.relationship_moved(unit, customer.id, self._ended(customer), by=by)
@@ -257,31 +230,34 @@ class Customers:
             return same[0] if len(same) == 1 else None
         return None
 
-    def _write_points(self, unit: UnitOfWork, customer: Customer, record: CustomerRecord) -> None:
-        persons = {person.name: person for person in unit.register.persons(customer.id)}
-        for person_record in record.persons:
-            old = persons.get(person_record.name)
+    def _write_people(self, unit: UnitOfWork, customer: Customer, record: CustomerRecord) -> None:
+        self._write_points(unit, customer, None, record.contact_points)
+        known = {person.name: person.id for person in unit.register.persons(customer.id)}
+        for told in record.contact_persons:
             person = ContactPerson(
-                id=self._new_id() if old is None else old.id,
-                customer_id=customer.id,
-                name=person_record.name,
-                role=person_record.role,
+                id=known.get(told.name) or self._new_id(), customer_id=customer.id, name=told.name, role=told.role
             )
             unit.register.put_person(person)
-            persons[person.name] = person
-        known = {(p.kind, p.value): p for p in unit.register.points(customer.id)}
-        for point in record.points:
-            holder = persons.get(point.person_name) if point.person_name else None
-            old_point = known.get((point.kind, point.value))
+            self._write_points(unit, customer, person.id, told.contact_points)
+
+    def _write_points(
+        self,
+        unit: UnitOfWork,
+        customer: Customer,
+        person_id: str | None,
+        points: Iterable[ContactPointRecord],
+    ) -> None:
+        known = {(point.kind, point.value): point.id for point in unit.register.points(customer.id)}
+        for told in points:
             unit.register.put_point(
                 ContactPoint(
-                    id=self._new_id() if old_point is None else old_point.id,
-                    kind=point.kind,
-                    value=point.value,
+                    id=known.get((told.kind, told.value)) or self._new_id(),
+                    kind=told.kind,
+                    value=told.value,
                     customer_id=customer.id,
-                    person_id=None if holder is None else holder.id,
-                    valid_from=point.valid_from,
-                    valid_until=point.valid_until,
+                    person_id=person_id,
+                    valid_from=told.valid_from,
+                    valid_until=told.valid_until,
                 )
             )
 
@@ -292,8 +268,8 @@ class Customers:
                 id=self._new_id() if old is None else old.id,
                 ref=record.ref,
                 name=record.name,
-                extensions=record.extensions,
-                teams=record.teams,
+                extensions=record.extensions if old is None or "extensions" in record.told else old.extensions,
+                teams=record.teams if old is None or "teams" in record.told else old.teams,
             )
             unit.register.put_agent(agent)
             self._audit.record(unit, actor=by, act=Act.AGENT_CHANGED, target=agent.id)
@@ -306,3 +282,40 @@ class Customers:
 
 def _reachable(party: Party | None) -> bool:
     return party is not None and party.kind is not None and party.value is not None
+
+
+_TOLD = (
+    "name",
+    "kind",
+    "address",
+    "domicile",
+    "business_id",
+    "relationship_start",
+    "relationship_end",
+    "marketing_ban",
+)
+
+
+def _merged(record: CustomerRecord, old: Customer | None, customer_id: str) -> Customer:
+    """The customer with what the record tells of; a field it does not speak of stays as it was."""
+    if old is None:
+        return Customer(id=customer_id, number=record.number, **{name: getattr(record, name) for name in _TOLD})
+    changed = {name: getattr(record, name) for name in _TOLD if name in record.told}
+    return replace(old, number=record.number or old.number, **changed)
+
+
+RecordT = TypeVar("RecordT", CustomerRecord, AgentRecord)
+
+
+def _import(records: Iterable[RecordT | RowFault], write: Callable[[RecordT], object]) -> ImportReport:
+    report = ImportReport()
+    for position, record in enumerate(records, start=1):
+        if isinstance(record, RowFault):
+            report.faults.append(record)
+            continue
+        try:
+            write(record)
+            report.written += 1
+        except (Conflict, InvalidInput, NotFound) as fault:
+            report.faults.append(RowFault(line=position, reason=str(fault)))
+    return report

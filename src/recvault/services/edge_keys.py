@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from recvault.domain.audit import Act
 from recvault.domain.ports.database import Database
-from recvault.domain.ports.keyring import Keyring, KeyKind
+from recvault.domain.ports.keyring import KeyKind, Keyring
 from recvault.domain.ports.system import Clock
 from recvault.services.audit_log import AuditLog
 

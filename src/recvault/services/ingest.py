@@ -209,7 +209,13 @@ class Ingest:
     # --- 6 and 7: ends, key, commit
 
     def _commit(
-        self, source: Source, draft: Draft, ref_hash: bytes | None, parties: Parties, stored: _Stored, *,
+        self,
+        source: Source,
+        draft: Draft,
+        ref_hash: bytes | None,
+        parties: Parties,
+        stored: _Stored,
+        *,
         conflict_of: str | None = None,
     ) -> Receipt:
         row = self._row(source, draft, ref_hash, parties, stored, conflict_of)
@@ -280,7 +286,12 @@ class Ingest:
         )
 
     def _row(
-        self, source: Source, draft: Draft, ref_hash: bytes | None, parties: Parties, stored: _Stored,
+        self,
+        source: Source,
+        draft: Draft,
+        ref_hash: bytes | None,
+        parties: Parties,
+        stored: _Stored,
         conflict_of: str | None,
     ) -> Communication:
         now = self._clock.now()
@@ -339,9 +350,7 @@ class Ingest:
 
     # --- uploads seen before
 
-    def _seen_again(
-        self, source: Source, known: Communication, draft: Draft, content: Iterable[bytes]
-    ) -> Receipt:
+    def _seen_again(self, source: Source, known: Communication, draft: Draft, content: Iterable[bytes]) -> Receipt:
         """The announced digest is the stored one: the bytes are read and compared, and nothing is stored twice."""
         digest = hashlib.sha256()
         length = 0

@@ -16,7 +16,7 @@ from recvault.domain.communication import Communication
 from recvault.domain.errors import Conflict, NotFound
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
-from recvault.domain.ports.keyring import Keyring, KeyKind
+from recvault.domain.ports.keyring import KeyKind, Keyring
 from recvault.domain.ports.system import Clock
 from recvault.sealing.wrapping import wrap_aad
 from recvault.services.audit_log import AuditLog

@@ -53,7 +53,9 @@ class Places:
             self._looked_at = self._clock.now()
             self._record = PlaceRecord.of(self._declared, observed)
         if faults and not before:
-            self._audit.note(actor=ACTOR, act=Act.RESIDENCY_VIOLATED, target=self._declared.name, detail={"count": len(faults)})
+            self._audit.note(
+                actor=ACTOR, act=Act.RESIDENCY_VIOLATED, target=self._declared.name, detail={"count": len(faults)}
+            )
         if before and not faults:
             self._audit.note(actor=ACTOR, act=Act.RESIDENCY_RESTORED, target=self._declared.name)
         return faults

@@ -15,7 +15,7 @@ from recvault.domain.access import Action, Actor, Subject, decide
 from recvault.domain.accounts import SignedPolicy
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, PurposeRecord, State
-from recvault.domain.errors import Conflict, ConfigurationError, Destroyed, Forbidden, NotFound
+from recvault.domain.errors import ConfigurationError, Conflict, Destroyed, Forbidden, NotFound
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
 from recvault.domain.retention import Ends, Policy, evaluate
@@ -52,9 +52,7 @@ class Retention:
     def activate(self, text: str) -> Policy:
         """Puts a policy file in force for what arrives from now on; a version is immutable once it was in force."""
         policy = parse_policy(text.encode())
-        stored = SignedPolicy(
-            version=policy.version, text=text, digest=policy.digest, activated_at=self._clock.now()
-        )
+        stored = SignedPolicy(version=policy.version, text=text, digest=policy.digest, activated_at=self._clock.now())
         with self._database.begin() as unit:
             active = unit.policies.active()
             if active is None or active.version != policy.version:
@@ -110,9 +108,7 @@ class Retention:
         or by the one in force when it names none yet."""
         policy = self._policy(row.policy_version) if row.policy_version else self.active()
         ends = evaluate(policy, row.facts(), self._zone)
-        return replace(
-            row, destroy_at=ends.destroy_at, purposes=_records(ends), policy_version=policy.version
-        )
+        return replace(row, destroy_at=ends.destroy_at, purposes=_records(ends), policy_version=policy.version)
 
     # --- events
 
@@ -171,8 +167,10 @@ class Retention:
             found = unit.communications.find([communication_id])
             gone = unit.destructions.find([communication_id])
         if not found:
-            raise Destroyed("this communication has been destroyed") if gone else NotFound(
-                "there is no such communication"
+            raise (
+                Destroyed("this communication has been destroyed")
+                if gone
+                else NotFound("there is no such communication")
             )
         return found[0]
 

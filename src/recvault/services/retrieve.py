@@ -147,7 +147,9 @@ class Retrieval:
         now = self._clock.now()
         visible = visible_sets(actor, purpose, now)
         if not visible:
-            raise Forbidden("searching needs a role that covers the purpose; choose another purpose or ask for the role")
+            raise Forbidden(
+                "searching needs a role that covers the purpose; choose another purpose or ask for the role"
+            )
         query = replace(query, limit=max(1, min(query.limit, SEARCH_LIMIT)))
         with self._database.begin() as unit:
             rows = unit.communications.search(query, visible, now)
@@ -341,9 +343,7 @@ class Retrieval:
 class AccessRefused(Forbidden):
     """A refused look at one communication; carries what the audit log is to know of it."""
 
-    def __init__(
-        self, *, actor_id: str, communication_id: str, action: Action, purpose: Purpose, reason: str
-    ) -> None:
+    def __init__(self, *, actor_id: str, communication_id: str, action: Action, purpose: Purpose, reason: str) -> None:
         super().__init__(f"this is not open to you for this purpose ({reason})")
         self.actor_id = actor_id
         self.communication_id = communication_id

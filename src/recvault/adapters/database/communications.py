@@ -105,11 +105,18 @@ class SqlCommunications(DueWork):
             )
         )
 
-    def ids_under_key(self, key_id: str, limit: int) -> list[str]:
+    def ids_under_key(self, key_id: str, limit: int, *, after: str = "") -> list[str]:
         """See the port."""
         return self._session.column(
-            select(_c.id).where(_c.key_id == key_id, _c.wrapped_key.is_not(None)).order_by(_c.id).limit(limit)
+            select(_c.id)
+            .where(_c.key_id == key_id, _c.wrapped_key.is_not(None), _c.id > after)
+            .order_by(_c.id)
+            .limit(limit)
         )
+
+    def ids_of_customer(self, customer_id: str) -> list[str]:
+        """See the port."""
+        return self._session.column(select(_c.id).where(_c.customer_id == customer_id).order_by(_c.id))
 
     def add_attention(self, communication_id: str, marks: Iterable[Attention]) -> None:
         """See the port."""

@@ -42,6 +42,13 @@ class SqlPeriodKeys:
         """See the port."""
         self._session.insert(period_keys, asdict(key))
 
+    def get(self, key_id: str) -> PeriodKey:
+        """See the port."""
+        row = self._session.first(select(period_keys).where(_k.key_id == key_id))
+        if row is None:
+            raise missing("period key")
+        return PeriodKey(**row._mapping)
+
     def share(self, key_id: str) -> PeriodKey:
         """See the port."""
         return self._locked(key_id, shared=True)

@@ -86,9 +86,7 @@ class Communications(Protocol):
     def conflicts_of_source(self, source_id: str) -> int:
         """How many conflicting uploads of this source are kept aside."""
 
-    def claim_due(
-        self, *, now: datetime, limit: int, worker: str, lease_until: datetime
-    ) -> list[DueItem]:
+    def claim_due(self, *, now: datetime, limit: int, worker: str, lease_until: datetime) -> list[DueItem]:
         """Claims rows that are due (``destroy_at`` <= now, nothing freezes them, no live lease, not stopped), and rows
         left ``destroying``, in id order, skipping what another worker locks. Raises each row's fence by one."""
 

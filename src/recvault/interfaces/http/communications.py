@@ -46,7 +46,11 @@ def edge_key(request: Request, archive: ArchiveDep) -> dict[str, Any]:
     """The public key that a source's hook seals to this month."""
     source_of(request)
     key = archive.edge_keys.current()
-    return {"key_id": key.id, "public_key": base64.b64encode(key.public_key).decode(), "not_after": key.not_after.isoformat()}
+    return {
+        "key_id": key.id,
+        "public_key": base64.b64encode(key.public_key).decode(),
+        "not_after": key.not_after.isoformat(),
+    }
 
 
 @router.post("/communications", status_code=201)
@@ -55,9 +59,7 @@ async def upload(request: Request) -> Response:
     archive = archive_of(request)
     source = await run_in_threadpool(source_of, request)
     limits = archive.config.ingest
-    submission = submission_for(
-        request, metadata_limit=limits.metadata_max_bytes, open_key=archive.edge_keys.open
-    )
+    submission = submission_for(request, metadata_limit=limits.metadata_max_bytes, open_key=archive.edge_keys.open)
 
     def accept(metadata: bytes, content: Iterable[bytes]) -> Receipt:
         draft = parse_submission(
@@ -147,13 +149,9 @@ def contact_points(
 
 
 @router.post("/communications/{communication_id}/open")
-def open_communication(
-    communication_id: str, form: OpenForm, actor: ActorDep, archive: ArchiveDep
-) -> dict[str, Any]:
+def open_communication(communication_id: str, form: OpenForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Leaves the trace, and gives a short-lived address to play from, good for this person alone."""
-    opened = archive.retrieval.open(
-        actor, communication_id, form.purpose, case_ref=form.case_ref, reason=form.reason
-    )
+    opened = archive.retrieval.open(actor, communication_id, form.purpose, case_ref=form.case_ref, reason=form.reason)
     return opened_json(opened)
 
 

@@ -92,7 +92,9 @@ async def _of_recvault(request: Request, error: Exception) -> Response:
 async def _of_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [{"field": ".".join(str(part) for part in e["loc"]), "fault": e["msg"]} for e in error.errors()]
-    return problem(422, "invalid-input", "the request is not of the expected form; see 'faults'", request, {"faults": faults})
+    return problem(
+        422, "invalid-input", "the request is not of the expected form; see 'faults'", request, {"faults": faults}
+    )
 
 
 async def _of_http(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request, Response
 
 from recvault.domain.access import Action
-from recvault.intake.register_file import parse_agent, parse_customer
+from recvault.intake.register_values import parse_agent, parse_customer
 from recvault.interfaces.http.forms import (
     CustomerSearchForm,
     HoldForm,

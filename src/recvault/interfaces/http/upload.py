@@ -34,7 +34,9 @@ CUT = "the upload ended before its end; nothing was stored: send it again"
 class Submission(Protocol):
     """A push parser of one wire form."""
 
-    metadata: bytes | None
+    @property
+    def metadata(self) -> bytes | None:
+        """The metadata part, once it is whole."""
 
     def feed(self, data: bytes) -> Iterable[bytes]:
         """Takes body bytes, gives content bytes; sets ``metadata`` before the first of them."""
@@ -85,7 +87,9 @@ class MultipartSubmission:
         if "metadata" not in self._seen:
             raise InvalidInput("the part 'metadata' (JSON) is missing; send it before the part 'content'")
         if not self._over or self._seen != ["metadata", "content"]:
-            raise ContentMismatch(CUT if "content" in self._seen else "the part 'content' is missing; send it after 'metadata'")
+            raise ContentMismatch(
+                CUT if "content" in self._seen else "the part 'content' is missing; send it after 'metadata'"
+            )
         return b""
 
     def _begin(self) -> None:
@@ -165,8 +169,14 @@ Accept = Callable[[bytes, Iterable[bytes]], Receipt]
 
 
 async def receive(
-    request: Request, submission: Submission, accept: Accept, *, executor: Executor, buffer_bytes: int,
-    content_limit: int, queue_blocks: int,
+    request: Request,
+    submission: Submission,
+    accept: Accept,
+    *,
+    executor: Executor,
+    buffer_bytes: int,
+    content_limit: int,
+    queue_blocks: int,
 ) -> Receipt:
     """Feeds the request's body through ``submission`` into ``accept`` and returns its receipt."""
     intake = _Intake(accept, executor=executor, buffer_bytes=buffer_bytes, limit=content_limit, blocks=queue_blocks)
@@ -204,14 +214,16 @@ class _Intake:
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._total = 0
-        self._queue: queue.Queue[bytes | None | RecvaultError] = queue.Queue(maxsize=blocks)
+        self._queue: queue.Queue[bytes | RecvaultError | None] = queue.Queue(maxsize=blocks)
         self._work: Future[Receipt] | None = None
 
     async def add(self, metadata: bytes | None, piece: bytes) -> None:
         """Takes content; starts the worker when the buffer is passed."""
         self._total += len(piece)
         if self._total > self._limit:
-            raise TooLarge(f"the content is longer than {self._limit} bytes; the operator may raise ingest.content_max_gib")
+            raise TooLarge(
+                f"the content is longer than {self._limit} bytes; the operator may raise ingest.content_max_gib"
+            )
         self._pending.append(piece)
         self._pending_size += len(piece)
         if self._work is None and self._pending_size > self._buffer:

@@ -1,0 +1,145 @@
+"""An archive on in-memory parts with a clock that is told when to move, and people of every role."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from recvault.adapters.database import SqlDatabase, connect, migrate
+from recvault.adapters.memory_keyring import MemoryKeyring
+from recvault.adapters.memory_ledger import MemoryLedger
+from recvault.adapters.memory_objects import MemoryObjectStore
+from recvault.adapters.system import START, FixedClock, SystemEntropy
+from recvault.bootstrap import PERMANENT_KEYS, Archive, assemble
+from recvault.config import Config, load
+from recvault.domain.access import Actor, Grant, Role, Scope
+from recvault.domain.accounts import Source
+from recvault.domain.communication import Channel, Direction, Draft, Party, PartyKind, Receipt
+from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.register_records import ContactPointRecord, CustomerRecord
+from recvault.services.accounts import actor_of
+
+POLICY = (Path(__file__).parents[2] / "config" / "retention.toml").read_text(encoding="utf-8")
+
+NUMBER = "+358401234501"
+
+
+class SteadyDatabase(SqlDatabase):
+    """A database whose clock is the test's, so that the three clocks agree."""
+
+    clock: FixedClock
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+
+@dataclass
+class World:
+    """An archive and what a test needs to move it."""
+
+    archive: Archive
+    clock: FixedClock
+    source: Source
+    token: str
+    actors: dict[Role, Actor]
+    policy_version: str
+
+    def store(self, ref: str, content: bytes = b"RIFF....WAVE a call", **changes: object) -> Receipt:
+        """Stores a call that ended now, from the customer's number."""
+        return self.archive.ingest.accept(self.source, self.draft(ref, **changes), [content])
+
+    def draft(self, ref: str, **changes: object) -> Draft:
+        """A call of five minutes that has just ended."""
+        now = self.clock.now()
+        values: dict[str, object] = {
+            "source_ref": ref,
+            "channel": Channel.CALL,
+            "direction": Direction.INBOUND,
+            "started_at": now - timedelta(minutes=5),
+            "ended_at": now,
+            "remote": Party(kind=PartyKind.TEL, value=NUMBER, as_sent="040 1234501", name="Matti Virtanen"),
+            "media_type": "audio/wav",
+            "filename": "20261122-+358401234501.wav",
+        } | changes
+        return Draft(**values)  # type: ignore[arg-type]
+
+    def actor(self, role: Role) -> Actor:
+        """The person with this role."""
+        return self.actors[role]
+
+    def later(self, **span: float) -> None:
+        """Moves the clock."""
+        self.clock.advance(timedelta(**span))
+
+
+def make_world(
+    *, store: ObjectStore | None = None, database_url: str = "sqlite://", moment: datetime = START, signed: bool = True
+) -> World:
+    """A fresh archive with the shipped policy (signed), one source, one customer, and a person for each role."""
+    clock = FixedClock(moment)
+    entropy = SystemEntropy()
+    database = connect(database_url, pool_size=5, connect_timeout_seconds=5, statement_timeout_seconds=30)
+    database.__class__ = SteadyDatabase
+    database.clock = clock  # type: ignore[attr-defined]
+    migrate(database)
+    keyring = MemoryKeyring(clock=clock, entropy=entropy, cache_seconds=60)
+    for key_id, kind in PERMANENT_KEYS.items():
+        keyring.ensure(key_id, kind)
+    archive = assemble(
+        configuration(),
+        database=database,
+        store=store or MemoryObjectStore(clock=clock.now),
+        keyring=keyring,
+        ledger_store=MemoryLedger(),
+        clock=clock,
+        entropy=entropy,
+    )
+    archive.resources.callback(database.close)
+    return populate(archive, clock, signed=signed)
+
+
+def populate(archive: Archive, clock: FixedClock, *, signed: bool = True) -> World:
+    """Policy, source, people and a customer."""
+    policy = archive.retention.activate(POLICY)
+    source, token = archive.accounts.add_source("pbx", by="system:test", notice_ref="2026-01", balancing_ref="2026-01")
+    actors = {
+        role: actor_of(
+            archive.accounts.add_user(
+                role.value, display_name=role.value, password=None, grants=(Grant(role=role),), by="system:test"
+            )
+        )
+        for role in Role
+        if role is not Role.SOURCE
+    }
+    if signed:
+        archive.retention.sign(actors[Role.PRIVACY_HANDLER], policy.version)
+    archive.customers.put_customer(
+        actors[Role.ADMINISTRATOR],
+        CustomerRecord(
+            name="Virtanen Oy",
+            number="1001",
+            contact_points=(ContactPointRecord(kind=PartyKind.TEL, value=NUMBER),),
+            told=frozenset({"name", "number", "contact_points"}),
+        ),
+    )
+    return World(
+        archive=archive,
+        clock=clock,
+        source=source,
+        token=token,
+        actors=actors,
+        policy_version=policy.version,
+    )
+
+
+def scoped(actor: Actor, role: Role, scope: Scope) -> Actor:
+    """The same person with one scoped role instead."""
+    return Actor(id=actor.id, grants=(Grant(role=role, scope=scope),), agent_id=actor.agent_id)
+
+
+def configuration(**changes: str) -> Config:
+    """The built-in defaults, with overrides as the environment gives them."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("RECVAULT__")}
+    return load(None, environ | {f"RECVAULT__{name}": value for name, value in changes.items()})
