@@ -12,8 +12,11 @@ python=${RECVAULT_PYTHON:-$root/.venv/bin/python}
 chroot=${RECVAULT_ASTERISK_CHROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/recvault/asterisk-chroot}
 calls=${1:-3}
 
+[ "$(id -u)" = 0 ] || exec "$here/setup-chroot.sh" # which says what is missing, root first
 if [ ! -x "$python" ]; then echo "no $python: run 'make test-asterisk', which makes it, or set RECVAULT_PYTHON" >&2; exit 2; fi
 "$here/setup-chroot.sh"
+unshare --net --mount --pid --fork --mount-proc true ||
+  { echo "no namespaces can be made here: run this as root on a machine, or in a container with CAP_SYS_ADMIN" >&2; exit 2; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/recvault-asterisk.XXXXXX")
 finish() {
   if [ -n "${RECVAULT_ASTERISK_KEEP:-}" ]; then echo "kept: $work"; else rm -rf --one-file-system "$work"; fi

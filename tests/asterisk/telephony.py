@@ -29,11 +29,13 @@ class TelephonyHost:
 
     def mount(self) -> None:
         """Lay the overlay, and install what a telephony administrator would install, with the same rights."""
-        upper, inner = self._work / "upper", self._work / "inner"
-        for directory in (upper, inner, self.root):
-            directory.mkdir(parents=True)
-        options = f"lowerdir={self._base},upperdir={upper},workdir={inner}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, self.root], check=True)
+        layers = self._work / "layers"
+        for directory in (layers, self.root):
+            directory.mkdir()
+        if not self._overlay(layers):  # a container's own disk is an overlay, and none can be laid on it
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", layers], check=True)
+            if not self._overlay(layers):
+                raise AssertionError("no overlay can be mounted here; run this on a machine or in a container that may")
         subprocess.run(["mount", "-t", "proc", "proc", self.root / "proc"], check=True)
         subprocess.run(["mount", "--bind", "/dev", self.root / "dev"], check=True)
         etc = self.root / "etc/asterisk"
@@ -45,6 +47,13 @@ class TelephonyHost:
         hook.chmod(0o755)
         for directory in (CALLS, SPOOL, Path("run/asterisk")):
             self.run(["install", "-d", "-o", USER, "-g", USER, "-m", "0700", f"/{directory}"], user="root")
+
+    def _overlay(self, layers: Path) -> bool:
+        for name in ("upper", "inner"):
+            (layers / name).mkdir()
+        options = f"lowerdir={self._base},upperdir={layers}/upper,workdir={layers}/inner"
+        command = ["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)]
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
     def run(self, command: Sequence[str], *, user: str = USER, check: bool = True) -> str:
         """Run a command inside, as the telephony user, in an environment of its own; its standard output."""
