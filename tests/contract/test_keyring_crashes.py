@@ -1,0 +1,219 @@
+"""Processes that die in the middle of a change, or change the keyring at the same time.
+
+Dying is real: a forked child kills itself with SIGKILL at a chosen line of the keyring's own code, each line in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from recvault.adapters import keyring as keyring_package
+from recvault.adapters import root_keyfile
+from recvault.adapters.keyring import FileKeyring
+from recvault.adapters.keyring.sealed import open_table
+from recvault.adapters.root_keyfile import RootKeyFile
+from recvault.adapters.system import SystemClock, SystemEntropy
+from recvault.domain.errors import KeyDestroyed, KeyNotFound
+from recvault.domain.ports.keyring import KeyKind
+
+SECRET = bytes(range(32))
+OLD = "day/2026-11-22/1"
+PACKAGE = Path(str(keyring_package.__file__)).parent
+CODE = {str(PACKAGE / "file.py"), str(PACKAGE / "place.py"), str(PACKAGE / "lock.py"), str(root_keyfile.__file__)}
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """A directory in memory where there is one: a killed process leaves the same behind, and fsync costs nothing."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
+        yield Path(directory)
+
+
+def keyring(base: Path, *, create: bool = False) -> FileKeyring:
+    entropy = SystemEntropy()
+    if create:
+        RootKeyFile.create(base / "root", entropy)
+    build = FileKeyring.create if create else FileKeyring
+    return build(
+        directory=base / "a",
+        root=RootKeyFile(base / "root"),
+        clock=SystemClock(),
+        entropy=entropy,
+        replicas={"b": base / "b"},
+    )
+
+
+def ensure(base: Path, key_id: str) -> None:
+    keyring(base).ensure(key_id, KeyKind.WRAP)
+
+
+def destroy(base: Path, key_id: str) -> None:
+    keyring(base).destroy([key_id])
+
+
+def die_at(line: int, change: Callable[[], object]) -> bool:
+    """Runs ``change`` in a child that kills itself at the ``line``-th executed line; True when it came to its end."""
+    child = os.fork()
+    if child == 0:
+        executed = 0
+
+        def count(frame: FrameType, event: str, argument: object) -> Any:
+            nonlocal executed
+            if frame.f_code.co_filename not in CODE:
+                return None
+            executed += event == "line"
+            if executed > line:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return count
+
+        sys.settrace(count)
+        change()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFEXITED(status)
+
+
+def leftovers(base: Path) -> set[str]:
+    return {file.name for place in ("a", "b") for file in (base / place).iterdir()}
+
+
+@pytest.mark.slow
+def test_dying_at_any_line_of_ensure_loses_nothing(base: Path) -> None:
+    keyring(base, create=True).ensure(OLD, KeyKind.WRAP)
+    wrapped = keyring(base).wrap(OLD, SECRET, b"")
+    line, ended = 0, False
+    while not ended:
+        key_id = f"day/2027-01-01/{line + 1}"
+        ended = die_at(line, partial(ensure, base, key_id))
+        after = keyring(base)
+        assert after.unwrap(OLD, wrapped, b"") == SECRET
+        assert leftovers(base) == {"keyring.sealed", "keyring.lock"}
+        assert [status.fault for status in after.replicas()] == [None, None]
+        if ended:
+            assert after.info(key_id).destroyed_at is None
+        line += 1
+    assert line > 100
+
+
+@pytest.mark.slow
+def test_dying_at_any_line_of_destroy_can_be_completed(base: Path) -> None:
+    keyring(base, create=True).ensure(OLD, KeyKind.WRAP)
+    wrapped = keyring(base).wrap(OLD, SECRET, b"")
+    line, gone, ended = 0, False, False
+    while not ended:
+        key_id = f"day/2026-11-23/{line + 1}"
+        keyring(base).ensure(key_id, KeyKind.WRAP)
+        ended = die_at(line, partial(destroy, base, key_id))
+        after = keyring(base)
+        assert after.unwrap(OLD, wrapped, b"") == SECRET
+        try:
+            after.wrap(key_id, SECRET, b"")
+            assert after.info(key_id).destroyed_at is None
+        except KeyDestroyed:
+            gone = True
+        after.destroy([key_id])
+        assert after.info(key_id).destroyed_at is not None
+        assert leftovers(base) == {"keyring.sealed", "keyring.lock"}
+        line += 3
+    assert gone
+
+
+def test_a_key_half_made_is_made_whole_by_asking_again(base: Path) -> None:
+    """Somewhere between the two places the child dies; the key then exists in one and must reach the other."""
+    keyring(base, create=True)
+    found = 0
+    line, ended = 0, False
+    while not ended:
+        key_id = f"day/2027-01-01/{line + 1}"
+        ended = die_at(line, partial(ensure, base, key_id))
+        after = keyring(base)
+        try:
+            after.info(key_id)
+            found += 1
+        except KeyNotFound:
+            pass
+        after.ensure(key_id, KeyKind.WRAP)
+        root = RootKeyFile(base / "root")
+        tables = [open_table((base / place / "keyring.sealed").read_bytes(), root=root) for place in ("a", "b")]
+        assert tables[0] == tables[1]
+        assert tables[0].live(key_id).secret is not None
+        line += 7
+    assert found > 1
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from recvault.adapters.keyring import FileKeyring
+from recvault.adapters.root_keyfile import RootKeyFile
+from recvault.adapters.system import SystemClock, SystemEntropy
+from recvault.domain.ports.keyring import KeyKind
+
+base, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+keyring = FileKeyring(directory=base / "a", root=RootKeyFile(base / "root"), clock=SystemClock(),
+                      entropy=SystemEntropy(), replicas={"b": base / "b"})
+for number in range(count):
+    key_id = f"{name}/{number}"
+    keyring.ensure(key_id, KeyKind.WRAP)
+    print(key_id, keyring.wrap(key_id, bytes(32), b"").hex(), flush=True)
+"""
+
+
+def writer(base: Path, name: str, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(base), name, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def confirmed(output: str) -> dict[str, bytes]:
+    """What a writer said it had made; a line cut by its death does not count."""
+    lines = [line.split() for line in output.splitlines(keepends=True) if line.endswith("\n")]
+    return {key_id: bytes.fromhex(wrapped) for key_id, wrapped in lines}
+
+
+def test_processes_adding_keys_at_once_lose_none(base: Path) -> None:
+    watching = keyring(base, create=True)
+    writers = [writer(base, name, 20) for name in ("one", "two", "three")]
+    made: dict[str, bytes] = {}
+    for process in writers:
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        made |= confirmed(output)
+    assert len(made) == 60
+    for reader in (watching, keyring(base)):
+        assert [key.id for key in reader.list()] == sorted(made)
+        for key_id, wrapped in made.items():
+            assert reader.unwrap(key_id, wrapped, b"") == bytes(32)
+
+
+def test_kill_minus_nine_at_random_moments_loses_no_confirmed_key(base: Path) -> None:
+    keyring(base, create=True)
+    chance = random.Random(20261122)
+    made: dict[str, bytes] = {}
+    for turn in range(6):
+        process = writer(base, f"turn-{turn}", 10_000)
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        time.sleep(chance.uniform(0.0, 0.15))
+        process.kill()
+        made |= confirmed(first + process.stdout.read())
+        process.wait(timeout=10)
+        process.stdout.close()
+        after = keyring(base)
+        for key_id, wrapped in made.items():
+            assert after.unwrap(key_id, wrapped, b"") == bytes(32)
+        assert leftovers(base) == {"keyring.sealed", "keyring.lock"}
+    assert len(made) > 6
