@@ -178,6 +178,8 @@ def test_what_fits_is_never_longer(moment: datetime, one: Period, other: Period)
         ("PT3S", "P1D", True),
         ("PT24H", "P1D", False),
         ("PT23H", "P1D", True),
+        ("P1D", "PT24H", False),
+        ("P1D", "PT25H", True),
         ("P0D", "P0D", True),
         ("PT1S", "P0D", False),
     ],
