@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -143,3 +146,17 @@ def configuration(**changes: str) -> Config:
     """The built-in defaults, with overrides as the environment gives them."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RECVAULT__")}
     return load(None, environ | {f"RECVAULT__{name}": value for name, value in changes.items()})
+
+
+def wav(samples: bytes, *, rate: int = 8000) -> bytes:
+    """A WAV file of 8-bit mono PCM."""
+    body = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, rate, 1, 8) + b"data" + struct.pack("<I", len(samples))
+    return b"RIFF" + struct.pack("<I", len(body) + len(samples)) + body + samples
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits until the condition holds; fails after a while."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to hold in time"
+        time.sleep(0.02)

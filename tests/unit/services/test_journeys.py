@@ -40,9 +40,7 @@ def test_a_call_is_stored_found_and_played(world: World) -> None:
     rows = world.archive.retrieval.search(world.actor(Role.VERIFIER), query, Purpose.VERIFICATION)
     assert [row.id for row in rows] == [receipt.id]
 
-    opened = world.archive.retrieval.open(
-        world.actor(Role.VERIFIER), receipt.id, Purpose.VERIFICATION, case_ref="T-1"
-    )
+    opened = world.archive.retrieval.open(world.actor(Role.VERIFIER), receipt.id, Purpose.VERIFICATION, case_ref="T-1")
     assert opened.filename == "20261122-+358401234501.wav"
     assert played(world, Role.VERIFIER, opened.secret, 20_000, 40_000) == CALL[20_000:40_001]
 
@@ -146,15 +144,15 @@ def test_what_is_due_is_destroyed_and_certified(world: World) -> None:
     assert report.destroyed == [receipt.id]
     assert world.archive.purge.absent(receipt.id)
     with pytest.raises(Destroyed):
-        world.archive.retrieval.open(
-            world.actor(Role.VERIFIER), receipt.id, Purpose.VERIFICATION, reason="complaint"
-        )
+        world.archive.retrieval.open(world.actor(Role.VERIFIER), receipt.id, Purpose.VERIFICATION, reason="complaint")
     with pytest.raises(Destroyed):
         world.store("call-1", CALL)
     with world.archive.database.read() as unit:
         tombstone = unit.destructions.get(receipt.id)
         assert unit.communications.get(kept.id).wrapped_key is not None
-    body = verify_certificate((tombstone.certificate_inaccessible or "").encode(), world.archive.certificates.public_key())
+    body = verify_certificate(
+        (tombstone.certificate_inaccessible or "").encode(), world.archive.certificates.public_key()
+    )
     assert body["item"] == receipt.id and body["stage"] == "inaccessible"
 
 
