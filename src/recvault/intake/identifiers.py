@@ -62,9 +62,7 @@ def parse_number(text: str, region: str = "FI") -> str | None:
 
     ``region`` (ISO 3166-1 alpha-2) is where numbers without a country code belong.
     """
-    plain = "".join(
-        _ascii_digit_or_dash(character) for character in unicodedata.normalize("NFKC", text)
-    ).strip()
+    plain = "".join(_ascii_digit_or_dash(character) for character in unicodedata.normalize("NFKC", text)).strip()
     if not _NUMBER.fullmatch(plain):
         return None
     try:

@@ -39,9 +39,7 @@ def read_object(raw: bytes, *, what: str, max_bytes: int) -> JsonObject:
     object.
     """
     if len(raw) > max_bytes:
-        raise TooLarge(
-            f"{what} has {len(raw)} bytes, the limit is {max_bytes}; send less, or put it into the content"
-        )
+        raise TooLarge(f"{what} has {len(raw)} bytes, the limit is {max_bytes}; send less, or put it into the content")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
@@ -80,9 +78,7 @@ def _load(text: str, what: str) -> JsonObject:
             text, object_pairs_hook=pairs, parse_int=_integer, parse_float=_fraction, parse_constant=constant
         )
     except json.JSONDecodeError as fault:
-        raise InvalidInput(
-            f"{what} is not JSON at line {fault.lineno}, column {fault.colno}; send an object"
-        ) from None
+        raise InvalidInput(f"{what} is not JSON at line {fault.lineno}, column {fault.colno}; send an object") from None
     if not isinstance(value, dict):
         raise InvalidInput(f"{what} is not a JSON object; send {{...}}")
     return JsonObject(value=value, odd=bool(oddities))

@@ -299,9 +299,7 @@ class _Reader:
         person = self.text(f"{name}.name", value.get("name"), NAME_LENGTH)
         ways = [kind for kind in PartyKind if value.get(kind.value) not in (None, "")]
         for kind in ways[1:]:
-            self.odd(
-                f"{name}.{kind}", value[kind.value]
-            )  # a party is reached in one way, the others are kept
+            self.odd(f"{name}.{kind}", value[kind.value])  # a party is reached in one way, the others are kept
         party = self._addressed(f"{name}.{ways[0]}", ways[0], value[ways[0].value], person) if ways else None
         if party is None and value.get("tel") == "":
             party = Party(kind=PartyKind.TEL, name=person)  # an empty caller id says that it is withheld
@@ -309,9 +307,7 @@ class _Reader:
 
     def _bare_party(self, name: str, sent: str) -> Party | None:
         shown = self.text(name, sent, ADDRESS_LENGTH)
-        return (
-            self._party(name, sent, shown, guess_party_address(shown, self._region), None) if shown else None
-        )
+        return self._party(name, sent, shown, guess_party_address(shown, self._region), None) if shown else None
 
     def _addressed(self, field: str, kind: PartyKind, sent: object, person: str | None) -> Party | None:
         shown = self.text(field, sent, ADDRESS_LENGTH)
@@ -324,9 +320,7 @@ class _Reader:
         value = None if tidy(plain)[1] or len(plain.strip()) > ADDRESS_LENGTH else address.value
         if value is None and not address.withheld:
             self.marks.add(
-                Attention.NUMBER_NOT_RECOGNISED
-                if address.kind is PartyKind.TEL
-                else Attention.VALUE_NOT_UNDERSTOOD
+                Attention.NUMBER_NOT_RECOGNISED if address.kind is PartyKind.TEL else Attention.VALUE_NOT_UNDERSTOOD
             )
         displayed = self.text(f"{name}.name", person or address.name, NAME_LENGTH)
         return Party(kind=address.kind, value=value, as_sent=shown, name=displayed)

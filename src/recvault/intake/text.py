@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from stdnum.fi import hetu
@@ -22,8 +22,11 @@ _REPLACEMENT = "\ufffd"
 # makes it a part of a longer number: without these two edges one in 31 of the time stamps YYYYMMDD-HHMMSS
 # would be masked.
 _CODE = re.compile(
-    r"(?<![0-9])([0-9]{6})[ ]{0,2}([-+A-FU-Y]|%2[BD])[ ]{0,2}([0-9]{3}(?:[A-FHJ-NPR-Y]|[0-9](?![0-9])))"
+    r"(?<![0-9])([0-9]{6})[ ]{0,2}([-+A-FU-Y]|%2[BD])[ ]{0,2}([0-9]{3}(?:[A-FHJ-NPR-Y]|[0-9](?![0-9])))",
+    re.ASCII | re.IGNORECASE,
 )
+_DIGITS = 9
+"""So many digits at least has an identity code."""
 _SIGNS = {"%2B": "+", "%2D": "-"}
 _LOOKS_LIKE_HYPHEN = {"\u2212": "-", "\u00ad": "-", "\u2043": "-", "\u207b": "-", "\u208b": "-"}
 _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
@@ -35,6 +38,8 @@ def tidy(text: str, *, visible: bool = False) -> tuple[str, bool]:
     Line breaks and tabs become spaces, other control characters go; with ``visible`` both become control
     pictures (U+2400 ff.) instead, so that nothing of an id or a file name is lost. Ends are stripped.
     """
+    if text.isascii() and text.isprintable():
+        return _mask(text.strip())
     masked, before = _mask(text)
     cleaned = "".join([_safe(character, visible) for character in masked])
     result, after = _mask(unicodedata.normalize("NFC", cleaned).strip())
@@ -122,11 +127,22 @@ def _picture(control: str) -> str:
 
 
 def _mask(text: str) -> tuple[str, bool]:
-    folded, places = _fold(text)
+    if sum(map(str.isnumeric, text)) < _DIGITS:
+        return text, False
+    masked, plain = _replace(text, text, range(len(text)))
+    # As it is written first: an invisible or foreign sign before a code would otherwise join it to a digit
+    # before that.
+    masked, folded = _replace(masked, *_fold(masked))
+    return masked, plain or folded
+
+
+def _replace(text: str, seen: str, places: Sequence[int]) -> tuple[str, bool]:
+    """``text`` with the codes masked that stand in ``seen``, whose characters come from ``places`` of
+    ``text``."""
     spans = [
         (places[match.start()], places[match.end() - 1] + 1)
-        for match in _CODE.finditer(folded)
-        if hetu.is_valid(match[1] + _SIGNS.get(match[2], match[2]) + match[3], allow_temporary=True)
+        for match in _CODE.finditer(seen)
+        if hetu.is_valid(match[1] + _SIGNS.get(match[2].upper(), match[2]) + match[3], allow_temporary=True)
     ]
     for start, end in reversed(spans):
         text = text[:start] + MASK + text[end:]

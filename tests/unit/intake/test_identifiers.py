@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recvault.domain.communication import PartyKind
@@ -131,6 +131,7 @@ def test_the_older_seven_digits_take_a_zero() -> None:
     assert parse_business_id("0112038-9") == "0112038-9" == parse_business_id("112038-9")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_not(text: str) -> None:
     for value in (parse_number(text), parse_address(text), parse_handle(text), guess_party_address(text).value):
@@ -138,6 +139,7 @@ def test_any_text_is_read_or_not(text: str) -> None:
     assert not has_identity_code(mask_identity_codes(text))
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"\+?[0-9][0-9 ()./-]{4,16}", fullmatch=True))
 def test_the_normal_form_is_its_own(text: str) -> None:
     number = parse_number(text)

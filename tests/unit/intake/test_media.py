@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recvault.intake.media import HEAD_BYTES, OPAQUE, content_disposition, decide_media_type, is_playable_inline, sniff
@@ -139,6 +139,7 @@ def test_who_decides(declared: str | None, filename: str | None, head: bytes, de
     assert decide_media_type(declared, filename, head) == decided
 
 
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.text(max_size=30)), st.one_of(st.none(), st.text(max_size=10)), st.binary(max_size=64))
 def test_the_decision_is_a_harmless_header_value(declared: str | None, filename: str | None, head: bytes) -> None:
     media_type, _ = decide_media_type(declared, filename, head)
@@ -198,6 +199,7 @@ def test_inline() -> None:
     assert content_disposition("a.wav", "x", True) == 'inline; filename="a.wav"'
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.text(alphabet="./\\\"'%;\r\n\0\u202e\ud800\U0001f600a", max_size=400)))
 def test_any_name_makes_a_safe_header(filename: str) -> None:
     header = content_disposition(filename, filename, False)
