@@ -32,6 +32,7 @@ from recvault.domain.errors import (
 T = TypeVar("T")
 
 _NO_SCHEMA = frozenset({"42P01", "42703"})
+_READ_ONLY = frozenset({"25006"})
 _BUSY = frozenset({"55P03", "57014", "40P01", "40001"})
 _NOT_PERMITTED = frozenset({"42501", "28000", "28P01"})
 _UNIQUE, _FOREIGN, _CHECK = "unique", "foreign key", "rule"
@@ -52,6 +53,8 @@ def attempt(call: Callable[[], T]) -> T:
         return call()
     except SQLAlchemyError as error:
         failure = _meaning(error)
+    except (OverflowError, UnicodeError) as error:
+        failure = _unfit(type(error).__name__)
     raise failure
 
 
@@ -89,7 +92,12 @@ def _meaning(error: SQLAlchemyError) -> RecvaultError:
             "every database connection of this process is in use; try again, or raise the pool size"
         )
     if isinstance(error, DataError) or not isinstance(error, DBAPIError):
-        return InvalidInput(f"a value cannot be stored in the database as it is ({code}); send it without it")
+        return _unfit(code)
+    return _refusal(error, code) or _outage(code)
+
+
+def _refusal(error: DBAPIError, code: str) -> RecvaultError | None:
+    """What asking again does not mend: the schema, the rights, or this program is wrong."""
     if code in _NO_SCHEMA or "no such table" in str(error.orig) or "no such column" in str(error.orig):
         return ConfigurationError("the database lacks the tables of this version; run `recvault init` to migrate it")
     if code in _NOT_PERMITTED:
@@ -98,11 +106,25 @@ def _meaning(error: SQLAlchemyError) -> RecvaultError:
         )
     if isinstance(error, ProgrammingError):
         return RecvaultError(f"the database does not understand this version's statements ({code}); report it")
+    return None
+
+
+def _outage(code: str) -> DatabaseUnavailable:
+    if code in _READ_ONLY or code.startswith("SQLITE_READONLY"):
+        return DatabaseUnavailable(
+            f"the database takes no writes here ({code}); write in a unit that began for writing, on the primary server,"
+            " to a file that is writable"
+        )
     if code in _BUSY or code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return DatabaseUnavailable(f"the database is busy and gave up waiting ({code}); try again")
     return DatabaseUnavailable(
         f"the database cannot be reached or failed ({code}); check that it runs and has room, then try again"
     )
+
+
+def _unfit(code: str) -> InvalidInput:
+    """A NUL or half a surrogate pair in a text, a number that is too large, a moment without a zone."""
+    return InvalidInput(f"a value cannot be stored in the database as it is ({code}); leave it out or mend it")
 
 
 def _conflict(error: IntegrityError, code: str) -> Conflict:

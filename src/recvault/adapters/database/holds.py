@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
@@ -73,8 +73,8 @@ class SqlHolds:
     def count_covered(self, hold_id: str) -> int:
         """See the port. NotFound when unknown; what is shredded is not stored any more."""
         hold = self.get(hold_id)
-        return self._session.count(
-            communications,
-            _c.state == State.STORED.value,
-            or_(_c.id == hold.communication_id, _c.customer_id == hold.customer_id),
+        # Comparing with None would ask for IS NULL: a hold on one communication would count all those unmatched.
+        covered = (
+            _c.customer_id == hold.customer_id if hold.communication_id is None else _c.id == hold.communication_id
         )
+        return self._session.count(communications, _c.state == State.STORED.value, covered)

@@ -1,0 +1,180 @@
+"""Work on destruction: what is due, who has it, and that nobody else can act on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from recvault.adapters.database import SqlDatabase
+from recvault.domain.destruction import DueItem
+from recvault.domain.errors import Conflict, NotFound
+from tests.contract import database_kit as kit
+from tests.contract.database_kit import DAY, NOW, Aside, communication, hold, name
+
+LEASE = timedelta(minutes=15)
+
+
+@pytest.fixture(params=kit.KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlDatabase]:
+    for opened in kit.migrated(request.param, request, tmp_path):
+        kit.prepare(opened)
+        yield opened
+
+
+def claim(database: SqlDatabase, worker: str = "w1", *, at: timedelta = DAY, limit: int = 10) -> list[DueItem]:
+    with database.begin() as unit:
+        now = NOW + at
+        claimed = unit.communications.claim_due(now=now, limit=limit, worker=worker, lease_until=now + LEASE)
+        unit.commit()
+    return claimed
+
+
+def ids(items: list[DueItem]) -> list[str]:
+    return [item.communication_id for item in items]
+
+
+def counts(database: SqlDatabase, at: timedelta = DAY) -> tuple[int, int]:
+    with database.read() as unit:
+        return unit.communications.count_due(NOW + at), unit.communications.count_overdue(NOW + at)
+
+
+def test_due_means_that_the_end_has_come(database: SqlDatabase) -> None:
+    kit.add(
+        database,
+        communication(3, destroy_at=NOW + DAY),
+        communication(1, destroy_at=NOW),
+        communication(2, destroy_at=NOW + DAY + timedelta(microseconds=1)),
+    )
+    assert counts(database) == (2, 1)
+    assert claim(database) == [
+        DueItem(communication_id=name(1), state="stored", fence=1),
+        DueItem(communication_id=name(3), state="stored", fence=1),
+    ]
+    assert counts(database) == (2, 1)
+
+
+def test_at_most_so_many_in_id_order(database: SqlDatabase) -> None:
+    kit.add(database, *(communication(n, destroy_at=NOW - n * DAY) for n in (5, 1, 4, 2, 3)))
+    assert ids(claim(database, limit=2)) == [name(1), name(2)]
+    assert ids(claim(database, "w2", limit=2)) == [name(3), name(4)]
+    assert ids(claim(database, "w3", limit=2)) == [name(5)]
+    assert claim(database, limit=2) == []
+
+
+def test_a_hold_freezes_directly_and_through_the_customer(database: SqlDatabase) -> None:
+    kit.add(
+        database,
+        communication(1, destroy_at=NOW),
+        communication(2, destroy_at=NOW, customer_id="customer-2"),
+        communication(3, destroy_at=NOW, customer_id=None),
+        communication(4, destroy_at=NOW, customer_id=None),
+    )
+    with database.begin() as unit:
+        unit.holds.add(hold(1))
+        unit.holds.add(hold(2, customer_id=None, communication_id=name(3)))
+        unit.holds.add(hold(3, customer_id="customer-2"))
+        unit.holds.release("hold-3", by="user-1", at=NOW)
+        unit.commit()
+    assert counts(database) == (2, 2)
+    assert ids(claim(database)) == [name(2), name(4)]
+    with database.begin() as unit:
+        unit.holds.release("hold-1", by="user-1", at=NOW)
+        unit.commit()
+    assert ids(claim(database)) == [name(1)]
+
+
+def test_a_lease_keeps_others_away_until_it_ends_and_the_fence_rises(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW))
+    assert claim(database)[0].fence == 1
+    assert claim(database, "w2") == []
+    assert claim(database, "w2", at=DAY + LEASE - timedelta(microseconds=1)) == []
+    assert claim(database, "w2", at=DAY + LEASE)[0].fence == 2
+    for worker, fence in (("w1", 1), ("w1", 2), ("w2", 1)):
+        with database.begin() as unit, pytest.raises(Conflict, match="claim"):
+            unit.communications.shred(name(1), worker=worker, fence=fence)
+    with database.begin() as unit:
+        unit.communications.shred(name(1), worker="w2", fence=2)
+        with pytest.raises(Conflict, match="claim"):
+            unit.communications.remove(name(1), worker="w1", fence=1)
+        unit.communications.remove(name(1), worker="w2", fence=2)
+        unit.commit()
+
+
+def test_claims_are_given_back_by_their_own_worker_only(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW), communication(2, destroy_at=NOW))
+    claim(database)
+    with database.begin() as unit:
+        unit.communications.release_claims([name(1), name(2)], "w2")
+        unit.communications.release_claims([name(1)], "w1")
+        with pytest.raises(Conflict):
+            unit.communications.shred(name(1), worker="w1", fence=1)
+        unit.commit()
+    assert claim(database, "w2") == [DueItem(communication_id=name(1), state="stored", fence=2)]
+
+
+def test_what_was_left_destroying_is_claimed_whatever_its_end_and_holds(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW), communication(2, destroy_at=NOW + 9 * DAY))
+    claimed = claim(database)
+    with database.begin() as unit:
+        unit.communications.shred(name(1), worker="w1", fence=claimed[0].fence)
+        unit.holds.add(hold(1))
+        unit.commit()
+    assert claim(database, "w2") == []
+    assert claim(database, "w2", at=DAY + LEASE) == [DueItem(communication_id=name(1), state="destroying", fence=2)]
+    assert counts(database) == (0, 1)
+    with database.begin() as unit:
+        unit.communications.shred(name(1), worker="w2", fence=2)
+        unit.commit()
+
+
+def test_what_is_stopped_waits_for_a_person(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW), communication(2, destroy_at=NOW))
+    claim(database, limit=1)
+    with database.begin() as unit:
+        unit.communications.stop(name(1), "end-differs")
+        with pytest.raises(NotFound):
+            unit.communications.stop(name(9), "end-differs")
+        unit.commit()
+    assert ids(claim(database, at=2 * DAY)) == [name(2)]
+    assert counts(database) == (1, 2)
+
+
+def test_only_what_is_shredded_is_removed(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW))
+    claim(database)
+    with database.begin() as unit, pytest.raises(Conflict):
+        unit.communications.remove(name(1), worker="w1", fence=1)
+    with database.read() as unit:
+        assert unit.communications.get(name(1)) == communication(1, destroy_at=NOW)
+
+
+def test_two_workers_never_claim_the_same_row(database: SqlDatabase) -> None:
+    kit.add(database, *(communication(n, destroy_at=NOW, streams=()) for n in range(120)))
+    start = threading.Barrier(4)
+
+    def work(worker: str) -> list[str]:
+        start.wait(10)
+        mine: list[str] = []
+        while claimed := ids(claim(database, worker, limit=7)):
+            mine += claimed
+        return mine
+
+    threads = [Aside(partial(work, worker)) for worker in ("a", "b", "c", "d")]
+    claimed = [communication_id for thread in threads for communication_id in thread.join()]
+    assert sorted(claimed) == [name(n) for n in range(120)]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_rows_that_another_locks_are_skipped_without_waiting(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW), communication(2, destroy_at=NOW))
+    with database.begin() as unit:
+        unit.communications.lock([name(1)])
+        assert ids(Aside(lambda: claim(database)).join()) == [name(2)]
+        unit.commit()
+    assert ids(claim(database)) == [name(1)]

@@ -1,0 +1,295 @@
+"""Holds, period keys, destructions, and the audit chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recvault.adapters.database import SqlDatabase
+from recvault.domain.accounts import PeriodKey
+from recvault.domain.audit import GENESIS, Act, ChainHead, Entry, SequencedEntry, leaf_hash, link_hash
+from recvault.domain.destruction import Destruction, Stage
+from recvault.domain.errors import Conflict, NotFound
+from tests.contract import database_kit as kit
+from tests.contract.database_kit import DAY, KEY, NOW, OTHER_KEY, communication, destruction, hold, name
+
+
+@pytest.fixture(params=kit.KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlDatabase]:
+    for opened in kit.migrated(request.param, request, tmp_path):
+        kit.prepare(opened)
+        yield opened
+
+
+# -- holds ---------------------------------------------------------------------------------------------------------
+
+
+def test_holds_come_back_and_stay_after_release(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        for number in (2, 1):
+            unit.holds.add(hold(number, authority="Helsingin käräjäoikeus"))
+        assert [one.id for one in unit.holds.active()] == ["hold-1", "hold-2"]
+        unit.holds.release("hold-1", by="user-2", at=NOW + DAY)
+        assert [one.id for one in unit.holds.active()] == ["hold-2"]
+        released = hold(1, authority="Helsingin käräjäoikeus", released_at=NOW + DAY, released_by="user-2")
+        assert unit.holds.get("hold-1") == released
+        with pytest.raises(Conflict, match="first release"):
+            unit.holds.release("hold-1", by="user-3", at=NOW)
+        for act in (unit.holds.get, lambda hold_id: unit.holds.release(hold_id, by="x", at=NOW)):
+            with pytest.raises(NotFound, match="hold"):
+                act("no")
+        with pytest.raises(Conflict):
+            unit.holds.add(hold(1))
+
+
+def test_what_a_hold_covers(database: SqlDatabase) -> None:
+    kit.add(
+        database,
+        communication(1),
+        communication(2, customer_id="customer-2"),
+        communication(3, customer_id=None),
+    )
+    with database.begin() as unit:
+        unit.holds.add(hold(1))
+        unit.holds.add(hold(2, customer_id=None, communication_id=name(1)))
+        unit.holds.add(hold(3, customer_id=None, communication_id=name(3)))
+        unit.holds.add(hold(4, customer_id="customer-2"))
+        unit.holds.release("hold-4", by="user-1", at=NOW)
+        assert unit.holds.covering([name(1), name(2), name(3), name(9)]) == {
+            name(1): ("hold-1", "hold-2"),
+            name(3): ("hold-3",),
+        }
+        assert unit.holds.covering([]) == {}
+        assert [unit.holds.count_covered(f"hold-{number}") for number in (1, 2, 3)] == [1, 1, 1]
+        unit.commit()
+    kit.add(database, communication(4))
+    with database.read() as unit:
+        assert unit.holds.count_covered("hold-1") == 2
+        assert unit.holds.covering([name(4)]) == {name(4): ("hold-1",)}
+
+
+def test_a_hold_may_name_what_is_gone(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        unit.holds.add(hold(1, customer_id=None, communication_id=name(77)))
+        assert unit.holds.count_covered("hold-1") == 0
+
+
+# -- period keys ---------------------------------------------------------------------------------------------------
+
+
+def period_key(period: str, generation: int = 1) -> PeriodKey:
+    return PeriodKey(key_id=f"{period}/{generation}", period=period, generation=generation, created_at=NOW)
+
+
+def test_the_open_key_is_the_newest_generation(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        keys = unit.period_keys
+        assert keys.open_for("2026-12-01") is None
+        assert keys.last_generation("2026-12-01") == 0
+        keys.add(period_key("2026-12-01"))
+        keys.add(period_key("2026-12-01", 2))
+        assert keys.open_for("2026-12-01") == period_key("2026-12-01", 2)
+        keys.mark_closing("2026-12-01/2", NOW)
+        assert keys.open_for("2026-12-01") == period_key("2026-12-01")
+        keys.mark_destroyed("2026-12-01/1", NOW)
+        assert keys.open_for("2026-12-01") is None
+        assert keys.last_generation("2026-12-01") == 2
+        assert keys.in_closing() == [replace(period_key("2026-12-01", 2), closing_at=NOW)]
+        with pytest.raises(Conflict):
+            keys.add(replace(period_key("2026-12-01", 2), key_id="another"))
+
+
+def test_keys_are_locked_marked_once_and_known(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        keys = unit.period_keys
+        assert keys.share("key-a") == KEY
+        assert keys.lock("key-b") == OTHER_KEY
+        keys.mark_closing("key-a", NOW)
+        keys.mark_closing("key-a", NOW + DAY)
+        keys.mark_destroyed("key-a", NOW + DAY)
+        keys.mark_destroyed("key-a", NOW + 2 * DAY)
+        assert keys.lock("key-a") == replace(KEY, closing_at=NOW, destroyed_at=NOW + DAY)
+        for act in (keys.share, keys.lock, lambda key: keys.mark_closing(key, NOW)):
+            with pytest.raises(NotFound, match="period key"):
+                act("no")
+
+
+def test_days_and_months_close_apart(database: SqlDatabase) -> None:
+    periods = ["2026-11-21", "2026-11-22", "2026-10", "2026-09", "2026-12-31", "2025-12-31"]
+    with database.begin() as unit:
+        for period in periods:
+            unit.period_keys.add(period_key(period))
+        unit.period_keys.mark_closing("2026-11-21/1", NOW)
+        unit.period_keys.mark_destroyed("2025-12-31/1", NOW)
+        found = unit.period_keys.closable(day_before="2026-11-22", month_before="2026-11")
+        assert [key.key_id for key in found] == ["2026-09/1", "2026-10/1", "2026-11-21/1"]
+
+
+# -- destructions --------------------------------------------------------------------------------------------------
+
+
+def stages(found: list[Destruction]) -> list[str]:
+    return [one.communication_id for one in found]
+
+
+def test_a_tombstone_goes_through_its_stages(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        tombs = unit.destructions
+        tombs.add(destruction(1))
+        assert tombs.get(name(1)) == destruction(1)
+        with pytest.raises(Conflict, match="stage shredded"):
+            tombs.set_complete(name(1), at=NOW, certificate="early")
+        tombs.set_inaccessible(name(1), at=NOW + DAY, certificate="{inaccessible}")
+        with pytest.raises(Conflict, match="stage inaccessible"):
+            tombs.set_inaccessible(name(1), at=NOW, certificate="another")
+        tombs.set_complete(name(1), at=NOW + 2 * DAY, certificate="{complete}")
+        final = replace(
+            destruction(1),
+            stage=Stage.COMPLETE,
+            inaccessible_at=NOW + DAY,
+            complete_at=NOW + 2 * DAY,
+            certificate_inaccessible="{inaccessible}",
+            certificate_complete="{complete}",
+        )
+        assert tombs.find([name(1), name(2)]) == {name(1): final}
+        assert tombs.by_source_ref("source-1", (1).to_bytes(32)) == final
+        assert tombs.by_source_ref("source-2", (1).to_bytes(32)) is None
+        with pytest.raises(NotFound, match="destruction"):
+            tombs.set_complete(name(2), at=NOW, certificate="")
+        with pytest.raises(NotFound, match="destruction"):
+            tombs.get(name(2))
+        with pytest.raises(Conflict):
+            tombs.add(destruction(1))
+
+
+def test_a_tombstone_needs_nothing_that_a_restored_database_may_lack(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        unit.destructions.add(destruction(1, source_id="unknown", key_ids=("unknown",), source_ref_hash=None))
+        unit.commit()
+
+
+def test_complete_when_every_key_is_gone(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        tombs, keys = unit.destructions, unit.period_keys
+        for number in (3, 2, 1):
+            tombs.add(destruction(number, key_ids=("key-a", "key-b")))
+        tombs.add(destruction(4, key_ids=("key-a",)))
+        for number, minutes in ((1, 30), (2, 20), (4, 10)):
+            at = NOW + timedelta(minutes=minutes)
+            tombs.set_inaccessible(name(number), at=at, certificate="c")
+        assert tombs.completable(10) == []
+        keys.mark_destroyed("key-a", NOW)
+        assert stages(tombs.completable(10)) == [name(4)]
+        keys.mark_destroyed("key-b", NOW)
+        assert stages(tombs.completable(10)) == [name(4), name(2), name(1)]
+        assert stages(tombs.completable(1)) == [name(4)]
+        tombs.set_complete(name(4), at=NOW, certificate="c")
+        assert stages(tombs.completable(10)) == [name(2), name(1)]
+
+
+def test_absence_is_read_again(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        tombs = unit.destructions
+        for number in (1, 2, 3, 4):
+            tombs.add(destruction(number))
+        for number in (1, 2, 3):
+            tombs.set_inaccessible(name(number), at=NOW - number * DAY, certificate="c")
+
+        def again(before_days: int) -> list[str]:
+            found = tombs.to_recheck(since=NOW - 2 * DAY, before=NOW + before_days * DAY, limit=10)
+            return stages(found)
+
+        assert again(0) == [name(2), name(1)]
+        tombs.note_rechecked([name(2), name(4)], NOW)
+        assert again(0) == [name(1)]
+        assert again(1) == [name(1), name(2)]
+
+
+def test_destructions_newest_first(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        for number in range(5):
+            unit.destructions.add(destruction(number, shredded_at=NOW + timedelta(minutes=number // 2)))
+        first = unit.destructions.recent(2)
+        assert stages(first) == [name(4), name(3)]
+        after = (first[-1].shredded_at, first[-1].communication_id)
+        assert stages(unit.destructions.recent(2, after=after)) == [name(2), name(1)]
+
+
+# -- audit ---------------------------------------------------------------------------------------------------------
+
+
+def entry(number: int, minutes: int = 0, target: str | None = "communication-1") -> Entry:
+    return Entry(
+        id=f"entry-{number}",
+        at=NOW + timedelta(minutes=minutes),
+        actor="user-1",
+        act=Act.OPENED,
+        target=target,
+        purpose="verification",
+        detail={"ranges": [[0, 10]], "ä": None, "n": 1},
+        salt=bytes([number]) * 16,
+    )
+
+
+def append(database: SqlDatabase, *entries: Entry) -> None:
+    with database.begin() as unit:
+        for one in entries:
+            unit.audit.append(one, leaf_hash(one))
+        unit.commit()
+
+
+def chained(head: ChainHead, items: list[tuple[Entry, bytes]]) -> tuple[list[SequencedEntry], ChainHead]:
+    sequenced, link = [], head.link
+    for index, (one, leaf) in enumerate(items, head.size):
+        link = link_hash(link, index, leaf)
+        sequenced.append(SequencedEntry(entry=one, index=index, leaf=leaf, link=link))
+    return sequenced, ChainHead(size=head.size + len(items), link=link)
+
+
+def test_entries_get_their_place_in_order_of_time(database: SqlDatabase) -> None:
+    append(database, entry(1, 5), entry(3), entry(2), entry(4, 9, target=None))
+    with database.begin() as unit:
+        assert unit.audit.head() == ChainHead(size=0, link=GENESIS)
+        waiting = unit.audit.unsequenced(3)
+        assert [one.id for one, _ in waiting] == ["entry-2", "entry-3", "entry-1"]
+        assert waiting[2] == (entry(1, 5), leaf_hash(entry(1, 5)))
+        sequenced, head = chained(unit.audit.head(), waiting)
+        unit.audit.sequence(unit.audit.head(), sequenced, head)
+        unit.commit()
+    with database.read() as unit:
+        assert unit.audit.head() == head
+        assert unit.audit.read(0, 10) == sequenced
+        assert unit.audit.read(1, 1) == sequenced[1:2]
+        assert [one.id for one, _ in unit.audit.unsequenced(10)] == ["entry-4"]
+        about = unit.audit.about("communication-1", 2)
+        assert [one.id for one in about] == ["entry-1", "entry-3"]
+
+
+def test_a_sequencer_that_comes_second_is_refused(database: SqlDatabase) -> None:
+    append(database, entry(1), entry(2))
+    with database.begin() as unit:
+        start = unit.audit.head()
+        first, head = chained(start, unit.audit.unsequenced(1))
+        unit.audit.sequence(start, first, head)
+        unit.commit()
+    with database.begin() as unit:
+        second, later = chained(start, unit.audit.unsequenced(1))
+        with pytest.raises(Conflict, match="another sequencer"):
+            unit.audit.sequence(start, second, later)
+    with database.begin() as unit:
+        again, later = chained(head, [(entry(1), leaf_hash(entry(1)))])
+        with pytest.raises(Conflict, match="number already"):
+            unit.audit.sequence(head, again, later)
+    with database.read() as unit:
+        assert unit.audit.head() == head
+        assert len(unit.audit.read(0, 10)) == 1
+
+
+def test_an_entry_is_written_once(database: SqlDatabase) -> None:
+    append(database, entry(1))
+    with pytest.raises(Conflict):
+        append(database, entry(1))
