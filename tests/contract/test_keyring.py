@@ -32,13 +32,13 @@ def file_keyring(base: Path, clock: FixedClock, *, create: bool) -> FileKeyring:
     """A keyring in two places under ``base``."""
     entropy = SystemEntropy()
     key_file = base / "etc" / "root"
-    build = FileKeyring.create if create else FileKeyring
-    return build(
+    return FileKeyring(
         directory=base / "a",
         root=RootKeyFile.create(key_file, entropy) if create else RootKeyFile(key_file),
         clock=clock,
         entropy=entropy,
         replicas={"b": base / "b"},
+        create=create,
     )
 
 

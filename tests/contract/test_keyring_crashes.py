@@ -47,13 +47,13 @@ def keyring(base: Path, *, create: bool = False) -> FileKeyring:
     entropy = SystemEntropy()
     if create:
         RootKeyFile.create(base / "root", entropy)
-    build = FileKeyring.create if create else FileKeyring
-    return build(
+    return FileKeyring(
         directory=base / "a",
         root=RootKeyFile(base / "root"),
         clock=SystemClock(),
         entropy=entropy,
         replicas={"b": base / "b"},
+        create=create,
     )
 
 

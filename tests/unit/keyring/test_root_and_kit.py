@@ -88,8 +88,7 @@ def test_a_missing_root_key_says_what_to_do(path: Path) -> None:
 
 
 def keyring(base: Path, root: RootKeyFile, *, create: bool = True) -> FileKeyring:
-    build = FileKeyring.create if create else FileKeyring
-    return build(directory=base / "keys", root=root, clock=FixedClock(), entropy=SystemEntropy())
+    return FileKeyring(directory=base / "keys", root=root, clock=FixedClock(), entropy=SystemEntropy(), create=create)
 
 
 def test_the_kit_brings_the_keyring_back(tmp_path: Path, path: Path, root: RootKeyFile) -> None:

@@ -54,10 +54,10 @@ class _Standing:
 class FileKeyring(KeyUses):
     """See ``domain.ports.keyring.Keyring``.
 
-    ``directory`` is the keyring's own place (named ``place``), ``replicas`` the others by declared name.
-    Opening raises KeyringError when no place can be read or the root key is another, Tampered when what is
-    there does not authenticate. ``create`` makes a keyring, ``adopt_place`` brings a new or emptied place
-    in.
+    ``directory`` is the keyring's own place (named ``place``), ``replicas`` the others by declared name. Opening
+    raises KeyringError when no place can be read or the root key is another, Tampered when what is there does not
+    authenticate. ``create`` makes directories and an empty keyring in every place, unless any of them holds one: then
+    it only opens. ``adopt_place`` brings a new or emptied place in.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class FileKeyring(KeyUses):
         replicas: Mapping[str, Path] | None = None,
         place: str = "primary",
         cache_seconds: int = CACHE_LIMIT,
+        create: bool = False,
     ) -> None:
         super().__init__(current=self._current, entropy=entropy)
         if not 0 <= cache_seconds <= CACHE_LIMIT:
@@ -83,46 +84,9 @@ class FileKeyring(KeyUses):
         self._standings = _standings({place: directory}, replicas or {})
         self._own = self._standings[0]
         self._looked_at = clock.now()
+        if create:
+            self._create()
         self._refresh()
-
-    @classmethod
-    def create(
-        cls,
-        *,
-        directory: Path,
-        root: RootKey,
-        clock: Clock,
-        entropy: Entropy,
-        replicas: Mapping[str, Path] | None = None,
-        place: str = "primary",
-        cache_seconds: int = CACHE_LIMIT,
-    ) -> FileKeyring:
-        """An empty keyring in every place, directories made as needed; KeyringError where one with keys
-        exists.
-        """
-        standings = _standings({place: directory}, replicas or {})
-        for standing in standings:
-            standing.place.prepare()
-        empty = KeyTable(serial=1)
-        with exclusive(directory / LOCK):
-            for standing in standings:
-                # An empty one is what a creation cut short left behind: it is completed.
-                if standing.place.holds() and open_table(standing.place.read(), root=root).keys:
-                    raise KeyringError(
-                        f"the place {standing.place.name} holds a keyring with keys; open that one, or "
-                        "choose another directory"
-                    )
-            for standing in standings:
-                standing.place.write(seal_table(empty, root=root, entropy=entropy))
-        return cls(
-            directory=directory,
-            root=root,
-            clock=clock,
-            entropy=entropy,
-            replicas=replicas,
-            place=place,
-            cache_seconds=cache_seconds,
-        )
 
     @property
     def cache_seconds(self) -> int:
@@ -247,6 +211,27 @@ class FileKeyring(KeyUses):
         self._table = merged
         if mend:
             self._write(merged)
+
+    def _create(self) -> None:
+        if self._holds_something():
+            return
+        for standing in self._standings:
+            standing.place.prepare()
+        with exclusive(self._lock_file):
+            if self._holds_something():  # another process was quicker
+                return
+            for standing in self._standings:
+                standing.place.write(seal_table(KeyTable(serial=1), root=self._root, entropy=self._entropy))
+
+    def _holds_something(self) -> bool:
+        """Whether any place holds keys, or a file that opening must judge. Empty ones are of a creation cut short."""
+        try:
+            return any(
+                standing.place.holds() and open_table(standing.place.read(), root=self._root).keys
+                for standing in self._standings
+            )
+        except (KeyringError, Tampered):
+            return True
 
     def _worst_fault(self) -> KeyringError | Tampered:
         if not any(standing.place.holds() for standing in self._standings):
