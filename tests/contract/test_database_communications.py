@@ -127,6 +127,7 @@ def test_every_key_that_wrapped_is_remembered(database: SqlDatabase) -> None:
         unit.communications.rewrap(name(1), key_id="key-a", wrapped_key=b"back")
         assert unit.communications.ids_under_key("key-a", 10) == [name(1), name(2)]
         assert unit.communications.ids_under_key("key-a", 1) == [name(1)]
+        assert unit.communications.ids_under_key("key-a", 9, after=name(1)) == [name(2)]
         assert unit.communications.wrapped_by(name(1)) == ("key-a", "key-b")
         unit.commit()
     assert stored(database, 1) == communication(1, wrapped_key=b"back")
@@ -143,6 +144,13 @@ def test_attention(database: SqlDatabase) -> None:
         assert unit.communications.count_attention() == 1
         unit.commit()
     assert stored(database, 1).attention == frozenset()
+
+
+def test_all_of_a_customer(database: SqlDatabase) -> None:
+    kit.add(database, communication(2), communication(1), communication(3, customer_id="customer-2"))
+    with database.read() as unit:
+        assert unit.communications.ids_of_customer("customer-1") == [name(1), name(2)]
+        assert unit.communications.ids_of_customer("no") == []
 
 
 def test_conflicting_uploads_are_counted(database: SqlDatabase) -> None:

@@ -113,7 +113,8 @@ def test_keys_are_locked_marked_once_and_known(database: SqlDatabase) -> None:
         keys.mark_destroyed("key-a", NOW + DAY)
         keys.mark_destroyed("key-a", NOW + 2 * DAY)
         assert keys.lock("key-a") == replace(KEY, closing_at=NOW, destroyed_at=NOW + DAY)
-        for act in (keys.share, keys.lock, lambda key: keys.mark_closing(key, NOW)):
+        assert keys.get("key-b") == OTHER_KEY
+        for act in (keys.get, keys.share, keys.lock, lambda key: keys.mark_closing(key, NOW)):
             with pytest.raises(NotFound, match="period key"):
                 act("no")
 

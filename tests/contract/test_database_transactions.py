@@ -355,10 +355,12 @@ def test_no_failure_tells_what_was_in_the_row(database: SqlDatabase) -> None:
         assert "INSERT" not in told(refused.value)
 
 
-@on_postgresql
-def test_a_value_that_no_text_can_hold(database: SqlDatabase) -> None:
+@pytest.mark.parametrize("text", ["nolla\x00", "puolikas \ud800"])
+def test_a_value_that_no_text_can_hold(database: SqlDatabase, text: str) -> None:
     with database.begin() as unit, pytest.raises(InvalidInput, match="cannot be stored"):
-        put(unit, "nolla\x00")
+        put(unit, text)
+    with database.begin() as unit, pytest.raises(InvalidInput, match="cannot be stored"):
+        unit.settings.put("x", {"text": text.replace("\x00", "\ud800")})
 
 
 def test_a_naive_moment_is_refused(database: SqlDatabase) -> None:

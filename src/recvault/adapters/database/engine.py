@@ -20,6 +20,7 @@ from recvault.adapters.database.migration import refuse_newer
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.types import Moment
 from recvault.adapters.database.uow import SqlUnitOfWork
+from recvault.domain.errors import RecvaultError
 
 
 class SqlDatabase:
@@ -125,8 +126,12 @@ def connect(
         gate = Gate(patience_seconds=statement_timeout_seconds)
         engine = sqlite_engine(parsed, pool_size=pool_size, patience_seconds=statement_timeout_seconds)
         database = SqlDatabase(engine=engine, write_gate=gate, read_gate=gate if in_memory(parsed) else None)
-    with database.schema_reading() as connection:
-        refuse_newer(connection)
+    try:
+        with database.schema_reading() as connection:
+            refuse_newer(connection)
+    except RecvaultError:
+        database.close()
+        raise
     return database
 
 

@@ -119,9 +119,13 @@ def sqlite_engine(url: URL, *, pool_size: int, patience_seconds: float) -> Engin
 
 
 def _own_file(path: Path) -> None:
+    """Never opens a file that is there: closing it again would drop the locks that SQLite holds on it in this process
+    (sqlite.org/howtocorrupt.html, 2.2)."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            path.chmod(0o600)
     except OSError as error:
         raise ConfigurationError(
             f"the database file {path} cannot be opened for writing ({error.strerror}); create its directory,"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, literal, or_, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, literal, or_, true, tuple_
 
 from recvault.adapters.database.communication_rows import LOADED
 from recvault.adapters.database.tables import attention, communications, purposes, releases, tags
@@ -38,8 +38,6 @@ def statement(query: SearchQuery, visible: Sequence[VisibleSet], now: datetime) 
 
 def _seen(one: VisibleSet, now: datetime) -> ColumnElement[bool]:
     limits: list[ColumnElement[bool]] = []
-    if one.purpose is not None:
-        limits.append(_live(one.purpose, now))
     if one.teams is not None:
         limits.append(_c.team.in_(sorted(one.teams)))
     if one.queues is not None:
@@ -54,7 +52,9 @@ def _seen(one: VisibleSet, now: datetime) -> ColumnElement[bool]:
                 releases.c.until > now,
             )
         )
-    return and_(_c.id.is_not(None), *limits)
+    if one.purpose is not None:
+        limits.append(_live(one.purpose, now))
+    return and_(true(), *limits)
 
 
 def _live(purpose: str, now: datetime) -> ColumnElement[bool]:

@@ -97,9 +97,13 @@ class Session:
         """Nothing runs from here on."""
         self._finished = True
 
+    @property
+    def on_postgresql(self) -> bool:
+        """Whether it is PostgreSQL; else SQLite."""
+        return self._connection.dialect.name == "postgresql"
+
     def _upsert(self, table: Table[Any]) -> postgresql.Insert | sqlite.Insert:
-        on_postgresql = self._connection.dialect.name == "postgresql"
-        return postgresql.insert(table) if on_postgresql else sqlite.insert(table)
+        return postgresql.insert(table) if self.on_postgresql else sqlite.insert(table)
 
     def _run(self, call: Callable[[], T]) -> T:
         if self._finished:

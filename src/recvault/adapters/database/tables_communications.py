@@ -130,6 +130,7 @@ communications = Table(
     Index("ix_communications_queue", "queue", "started_at", "id"),
     Index("ix_communications_case_ref", "case_ref", "started_at", "id"),
     Index("ix_communications_key_id", "key_id", "id"),
+    index_where("ix_communications_stopped", "destroy_at", where="stopped_reason IS NOT NULL"),
     index_where("ix_communications_due", "state", "destroy_at", where="stopped_reason IS NULL"),
     index_where(
         "uq_communications_source_ref",

@@ -22,7 +22,26 @@ from recvault.domain.ids import canonical_json, require_aware
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+class PlainText(TypeDecorator[str]):
+    """Text that compares by code point. Refuses what PostgreSQL cannot hold (NUL, half a surrogate pair) on SQLite too."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        on_postgresql = dialect.name == "postgresql"
+        return dialect.type_descriptor(postgresql.TEXT(collation="C") if on_postgresql else Text())
+
+    @override
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is not None and "\x00" in value:
+            raise ValueError("a text must not hold the character NUL")
+        return value
+
+
+TEXT = PlainText()
 
 
 class Moment(TypeDecorator[datetime]):

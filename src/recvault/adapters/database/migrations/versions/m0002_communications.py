@@ -98,6 +98,7 @@ def _communications() -> None:
     op.create_index("ix_communications_started_at", "communications", ["started_at", "id"])
     op.create_index("ix_communications_key_id", "communications", ["key_id", "id"])
     _partial_index("ix_communications_due", ["state", "destroy_at"], "stopped_reason IS NULL")
+    _partial_index("ix_communications_stopped", ["destroy_at"], "stopped_reason IS NOT NULL")
     _partial_index("ix_communications_conflict", ["source_id"], "conflict_of IS NOT NULL")
     _partial_index(
         "uq_communications_source_ref",
