@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, Integer, inspect, text
 
 from recvault.adapters.database import SqlDatabase, head_revision, migrate, schema_revision
 from recvault.adapters.database.migration import alembic_config
 from recvault.adapters.database.tables import metadata
-from recvault.domain.errors import ConfigurationError, RecvaultError
+from recvault.domain.errors import ConfigurationError, Conflict, RecvaultError
 from tests.contract import database_kit as kit
 from tests.contract.database_kit import CUSTOMER, Aside, communication, destruction, hold, name
 
@@ -170,3 +171,27 @@ def test_a_migration_that_fails_leaves_nothing(database: SqlDatabase) -> None:
         migrate(database)
     assert tables(database) == {"holds"}
     assert schema_revision(database) is None
+
+
+@pytest.mark.parametrize("url", ["memory", "sqlite"], indirect=True)
+def test_a_table_made_anew_keeps_what_belongs_to_its_rows(database: SqlDatabase) -> None:
+    migrate(database)
+    fill(database)
+    with database.schema_work() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("communications", recreate="always") as table:
+            table.add_column(Column("later", Integer))
+    with database.begin() as unit:
+        assert unit.communications.get(name(1)) == communication(1)
+        with pytest.raises(Conflict, match="not stored"):
+            unit.communications.add(communication(3, customer_id="no"))
+
+
+@pytest.mark.parametrize("url", ["memory", "sqlite"], indirect=True)
+def test_a_change_that_leaves_rows_dangling_is_undone(database: SqlDatabase) -> None:
+    migrate(database)
+    fill(database)
+    with pytest.raises(ConfigurationError, match="communications"), database.schema_work() as connection:
+        connection.execute(text("DELETE FROM customers"))
+    with database.read() as unit:
+        assert unit.register.customer("customer-1") == CUSTOMER

@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from recvault.adapters.database.engines import READING, in_memory, parse, postgresql_engine, sqlite_engine
+from recvault.adapters.database.engines import (
+    MIGRATING,
+    READING,
+    in_memory,
+    parse,
+    postgresql_engine,
+    refuse_dangling,
+    sqlite_engine,
+)
 from recvault.adapters.database.failures import attempt, attempt_commit
 from recvault.adapters.database.gate import Gate
 from recvault.adapters.database.migration import refuse_newer
@@ -66,9 +74,14 @@ class SqlDatabase:
 
     @contextmanager
     def schema_work(self) -> Iterator[Connection]:
-        """A writing transaction on the bare connection, for migrations; commits when the body succeeds."""
-        with self._transaction(self._engine, self._write_gate) as connection:
+        """A writing transaction on the bare connection, for migrations; commits when the body succeeds. SQLite
+        looks at foreign keys once, at the end: ConfigurationError when the body left one that leads nowhere.
+        """
+        engine = self._engine.execution_options(**{MIGRATING: True})
+        with self._transaction(engine, self._write_gate) as connection:
             yield connection
+            if not self.is_postgresql:
+                attempt(lambda: refuse_dangling(connection))
             attempt_commit(connection.commit)
 
     @contextmanager

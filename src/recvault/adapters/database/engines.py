@@ -23,6 +23,9 @@ from recvault.domain.errors import ConfigurationError
 
 # Execution option of a SQLite engine: set for transactions that only read.
 READING = "recvault_reading"
+# Likewise for transactions that change the schema. Recreating a table, SQLite's only way to alter much of it, drops the
+# old one, and with enforced foreign keys that would delete, without a word, all that belongs to its rows.
+MIGRATING = "recvault_migrating"
 
 _SYNCHRONOUS = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -150,7 +153,9 @@ def _settle_file(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reading = bool(connection.get_execution_options().get(READING))
+    options = connection.get_execution_options()
+    reading = bool(options.get(READING))
+    connection.exec_driver_sql(f"PRAGMA foreign_keys={'OFF' if options.get(MIGRATING) else 'ON'}")
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
@@ -158,3 +163,14 @@ def _begin(connection: Connection) -> None:
 def _commit_durably(connection: Any, _record: object) -> None:
     connection.execute(_SYNCHRONOUS)
     connection.commit()
+
+
+def refuse_dangling(connection: Connection) -> None:
+    """ConfigurationError when a row names another that is not there; tells tables, not rows."""
+    found = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if found:
+        tables = ", ".join(sorted({str(row[0]) for row in found}))
+        raise ConfigurationError(
+            f"the database would name rows that are not there (in {tables}), so its schema was not changed; restore it"
+            " from a backup, or report it"
+        )
