@@ -1,0 +1,262 @@
+"""Commands about who may come in: sources (machines) and users (people). Secrets come from files or a prompt, and are
+shown once; never do they stand in arguments."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recvault.domain.access import Grant, Role, Scope, ScopeKind
+from recvault.domain.errors import InvalidInput, NotFound
+from recvault.interfaces.cli.session import (
+    OPERATOR,
+    Json,
+    TokenFile,
+    answer,
+    archive_of,
+    config_faults,
+    give_token,
+    interactive,
+    table,
+)
+
+if TYPE_CHECKING:
+    from recvault.bootstrap import Archive
+    from recvault.domain.accounts import Source, User
+
+source_commands = typer.Typer(help="Systems that send recordings.", no_args_is_help=True, rich_markup_mode=None)
+user_commands = typer.Typer(help="People, their roles and tokens.", no_args_is_help=True, rich_markup_mode=None)
+
+_ROLE = re.compile(r"([a-z_-]+)(?::(teams|queues)=(.+))?")
+
+Roles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role",
+        metavar="ROLE",
+        help="A role, with its scope if it is not everything: verifier, trainer:teams=a,b, verifier:queues=x. "
+        "May be given several times.",
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.add_typer(source_commands, name="source")
+    app.add_typer(user_commands, name="user")
+
+
+# --- sources
+
+
+@source_commands.command("add")
+def source_add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Letters, digits, dots, dashes, underscores.")],
+    token_file: TokenFile = None,
+    notice: Annotated[str | None, typer.Option(help="The privacy notice its recordings are made under.")] = None,
+    balancing_test: Annotated[str | None, typer.Option(help="The balancing test they are made under.")] = None,
+    json_: Json = False,
+) -> None:
+    """Let a system send recordings. Its token is shown once, or written to a file."""
+    _require_new(token_file)
+    with archive_of(context, start=True) as archive:
+        defaults = archive.config.sources
+        source, token = archive.accounts.add_source(
+            name,
+            by=OPERATOR,
+            notice_ref=notice or _set(defaults.notice_ref),
+            balancing_ref=balancing_test or _set(defaults.balancing_test_ref),
+        )
+    shown = give_token(token, token_file)
+    lines = [f"source {source.name} may send from now on"]
+    lines.append(f"its token is in {token_file}" if shown is None else f"its token, shown only now: {shown}")
+    answer({**_source_json(source), "token": shown}, lines, as_json=json_)
+
+
+@source_commands.command("revoke")
+def source_revoke(context: typer.Context, name: str, json_: Json = False) -> None:
+    """Refuse a source's token at once, for uploads under way too."""
+    with archive_of(context, start=True) as archive:
+        archive.accounts.revoke_source(name, by=OPERATOR)
+        source = next(source for source in archive.accounts.sources() if source.name == name)
+    answer(_source_json(source), [f"source {name} is refused from now on"], as_json=json_)
+
+
+@source_commands.command("list")
+def source_list(context: typer.Context, json_: Json = False) -> None:
+    """All sources, in name order."""
+    with archive_of(context) as archive:
+        sources = archive.accounts.sources()
+    rows = [
+        (s.name, f"{s.created_at:%Y-%m-%d}", "-" if s.revoked_at is None else f"{s.revoked_at:%Y-%m-%d}", s.id)
+        for s in sources
+    ]
+    lines = table(("name", "since", "revoked", "id"), rows)
+    answer({"rows": [_source_json(source) for source in sources]}, lines, as_json=json_)
+
+
+def _set(value: str) -> str | None:
+    """None for "unset", which marks the recordings of the source for attention."""
+    return None if value in ("", "unset") else value
+
+
+def _source_json(source: Source) -> dict[str, Any]:
+    return {
+        "id": source.id,
+        "name": source.name,
+        "created_at": source.created_at.isoformat(),
+        "revoked_at": None if source.revoked_at is None else source.revoked_at.isoformat(),
+        "notice_ref": source.notice_ref,
+        "balancing_ref": source.balancing_ref,
+    }
+
+
+# --- users
+
+
+@user_commands.command("add")
+def user_add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The sign-in name.")],
+    display_name: Annotated[str | None, typer.Option(help="The name others see.")] = None,
+    role: Roles = None,
+    agent: Annotated[str | None, typer.Option(metavar="REF", help="The person's own entry in the directory.")] = None,
+    language: Annotated[str, typer.Option(help="fi or en.")] = "fi",
+    password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file of mode 0600 with the password; else it is asked for.")
+    ] = None,
+    token_file: TokenFile = None,
+    json_: Json = False,
+) -> None:
+    """Add a person. With --token-file and no --password-file the person has an API token and no password."""
+    grants = tuple(parse_role(text) for text in role or ())
+    if language not in ("fi", "en"):
+        raise typer.BadParameter("is fi or en", param_hint="--language")
+    _require_new(token_file)
+    password = _password(password_file, needed=token_file is None)
+    with archive_of(context, start=True) as archive:
+        user = archive.accounts.add_user(
+            name,
+            display_name=display_name or name,
+            password=password,
+            grants=grants,
+            by=OPERATOR,
+            agent_id=None if agent is None else _agent_id(archive, agent),
+            language=language,
+        )
+        token = None if token_file is None else archive.accounts.issue_api_token(name, by=OPERATOR)
+    lines = [f"{name} is added: {_roles_text(user) or 'no roles'}"]
+    if token is not None:
+        give_token(token, token_file)
+        lines.append(f"an API token of {name} is in {token_file}")
+    answer(_user_json(user), lines, as_json=json_)
+
+
+@user_commands.command("list")
+def user_list(context: typer.Context, json_: Json = False) -> None:
+    """All people and their roles, in name order."""
+    with archive_of(context) as archive:
+        users = archive.accounts.users()
+    rows = [
+        (u.name, u.display_name, _roles_text(u) or "-", "open" if u.disabled_at is None else "closed", u.id)
+        for u in users
+    ]
+    lines = table(("name", "shown as", "roles", "account", "id"), rows)
+    answer({"rows": [_user_json(user) for user in users]}, lines, as_json=json_)
+
+
+@user_commands.command("token")
+def user_token(context: typer.Context, name: str, token_file: TokenFile = None, json_: Json = False) -> None:
+    """Issue an API token for a person; shown once, or written to a file."""
+    _require_new(token_file)
+    with archive_of(context, start=True) as archive:
+        token = archive.accounts.issue_api_token(name, by=OPERATOR)
+    shown = give_token(token, token_file)
+    line = f"the token is in {token_file}" if shown is None else f"the token, shown only now: {shown}"
+    answer({"name": name, "token": shown}, [line], as_json=json_)
+
+
+@user_commands.command("disable")
+def user_disable(context: typer.Context, name: str, json_: Json = False) -> None:
+    """Close a leaver's account: every credential and role ends now."""
+    with archive_of(context, start=True) as archive:
+        user = archive.accounts.disable(name, by=OPERATOR)
+    answer(_user_json(user), [f"{name} cannot come in any more"], as_json=json_)
+
+
+@user_commands.command("grant")
+def user_grant(context: typer.Context, name: str, role: Roles = None, json_: Json = False) -> None:
+    """Give a person exactly these roles, in place of those the person has; none without --role."""
+    grants = tuple(parse_role(text) for text in role or ())
+    with archive_of(context, start=True) as archive:
+        user = archive.accounts.set_grants(name, grants, by=OPERATOR)
+    answer(_user_json(user), [f"{name}: {_roles_text(user) or 'no roles'}"], as_json=json_)
+
+
+def parse_role(text: str) -> Grant:
+    """``verifier``, ``trainer:teams=a,b`` or ``verifier:queues=x`` as a grant; InvalidInput otherwise."""
+    found = _ROLE.fullmatch(text.strip())
+    known = {role.value: role for role in Role if role is not Role.SOURCE}
+    role = known.get(found[1].replace("-", "_")) if found else None
+    if found is None or role is None:
+        names = ", ".join(name.replace("_", "-") for name in known)
+        raise InvalidInput(f"--role is ROLE, ROLE:teams=a,b or ROLE:queues=x, where ROLE is one of: {names}")
+    if found[2] is None:
+        return Grant(role=role)
+    values = frozenset(value.strip() for value in found[3].split(",") if value.strip())
+    if not values:
+        raise InvalidInput(f"--role names no {found[2]}; write {found[1]}:{found[2]}=a,b")
+    return Grant(role=role, scope=Scope(kind=ScopeKind(found[2]), values=values))
+
+
+def _password(file: Path | None, *, needed: bool) -> str | None:
+    if file is not None:
+        from recvault.config import read_secret
+
+        with config_faults():
+            return read_secret(file)
+    if not needed:
+        return None
+    if not interactive():
+        raise typer.BadParameter("there is no terminal to ask for it; name a file", param_hint="--password-file")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+
+
+def _require_new(token_file: Path | None) -> None:
+    """Before the account is made: a token that cannot be written would be lost."""
+    if token_file is not None and (token_file.exists() or not token_file.absolute().parent.is_dir()):
+        raise InvalidInput(f"{token_file} exists or its directory does not; name a new file in a directory that exists")
+
+
+def _agent_id(archive: Archive, ref: str) -> str:
+    with archive.database.read() as unit:
+        agent = unit.register.agent_by_ref(ref)
+    if agent is None:
+        raise NotFound("the directory has no agent of this id; import it first: recvault agent import FILE")
+    return agent.id
+
+
+def _roles_text(user: User) -> str:
+    return ", ".join(
+        grant.role.value.replace("_", "-")
+        + ("" if grant.scope.kind is ScopeKind.ALL else f":{grant.scope.kind}={','.join(sorted(grant.scope.values))}")
+        for grant in user.grants
+    )
+
+
+def _user_json(user: User) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "name": user.name,
+        "display_name": user.display_name,
+        "language": user.language,
+        "agent_id": user.agent_id,
+        "disabled_at": None if user.disabled_at is None else user.disabled_at.isoformat(),
+        "roles": [
+            {"role": g.role.value, "scope": g.scope.kind.value, "values": sorted(g.scope.values)} for g in user.grants
+        ],
+    }

@@ -1,0 +1,250 @@
+"""The doctor looks at each thing the archive stands on, and says what was found and what to do; it changes nothing.
+
+A part that cannot be looked at does not stop the others. What is right or wrong with a place, a ledger or a keyring is
+decided by the services and adapters; here are only the questions.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from recvault import __version__, bootstrap
+from recvault.bootstrap import Archive
+from recvault.config import Config, ConfigFault, load
+from recvault.domain.errors import RecvaultError
+from recvault.interfaces.process import core_dumps_off, no_core_dumps
+
+SWAPS = Path("/proc/swaps")
+NEEDED = ("cryptography", "sqlalchemy", "fastapi", "uvicorn", "minio", "psycopg", "apscheduler")
+FREE_SPACE = 1024**3
+"""Bytes below which a folder store is nearly full."""
+
+
+class Grade(StrEnum):
+    """How a thing stands."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at; ``mend`` says what to do when it is not good."""
+
+    part: str
+    grade: Grade
+    told: str
+    mend: str = ""
+
+
+def examine(config_file: Path | None) -> list[Finding]:
+    """Looks at everything, the machine first."""
+    findings = [_versions(), _core_dumps(), _swap()]
+    try:
+        config = load(config_file, os.environ)
+    except ConfigFault as fault:
+        return [
+            *findings,
+            _bad("configuration", str(fault), "mend the keys it names; 'recvault config check' looks again"),
+        ]
+    findings.append(_good("configuration", str(config_file or "built-in defaults")))
+    findings += _permissions(config)
+    try:
+        with bootstrap.build(config) as archive:
+            return findings + list(_archive(archive))
+    except (RecvaultError, ConfigFault) as fault:
+        return [*findings, _bad("archive", str(fault), "a new archive is made by 'recvault init'")]
+
+
+def _good(part: str, told: str) -> Finding:
+    return Finding(part=part, grade=Grade.GOOD, told=told)
+
+
+def _warning(part: str, told: str, mend: str) -> Finding:
+    return Finding(part=part, grade=Grade.WARNING, told=told, mend=mend)
+
+
+def _bad(part: str, told: str, mend: str) -> Finding:
+    return Finding(part=part, grade=Grade.FAULT, told=told, mend=mend)
+
+
+# --- the machine
+
+
+def _versions() -> Finding:
+    parts = [f"recvault {__version__}", f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
+    for name in NEEDED:
+        try:
+            parts.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            return _bad("versions", f"{name} is missing", "install recvault again with its requirements")
+    return _good("versions", ", ".join(parts))
+
+
+def _core_dumps() -> Finding:
+    no_core_dumps()
+    if core_dumps_off():
+        return _good("core dumps", "recvault switches them off for its processes")
+    return _bad("core dumps", "cannot be switched off", "set LimitCORE=0 in the unit, or ulimit -c 0")
+
+
+def _swap() -> Finding:
+    """Plain swap would write keys to a disk; swap in memory (zram) or on an encrypted device would not."""
+    try:
+        lines = SWAPS.read_text("utf-8").splitlines()[1:]
+    except OSError:
+        return _warning("swap", "cannot be seen here", "make sure that it is off or encrypted")
+    plain = [device for device in (line.split()[0] for line in lines if line) if not _is_safe_swap(Path(device))]
+    if plain:
+        return _bad("swap", f"{', '.join(plain)} is not encrypted", "switch it off (swapoff -a) or encrypt it")
+    return _good("swap", "none, or encrypted")
+
+
+def _is_safe_swap(device: Path) -> bool:
+    name = device.resolve().name
+    if name.startswith("zram"):
+        return True
+    try:
+        return (Path("/sys/block") / name / "dm" / "uuid").read_text("ascii").startswith("CRYPT-")
+    except OSError:
+        return False
+
+
+def _permissions(config: Config) -> list[Finding]:
+    """Secrets and keys are for this user alone."""
+    private = [config.data.directory, config.keyring.directory, config.keyring.root_key_file]
+    private += [replica.directory for replica in config.keyring.replicas]
+    private += [
+        path
+        for path in (config.database.password_file, config.store.access_key_file, config.store.secret_key_file)
+        if path is not None
+    ]
+    wrong = []
+    for path in private:
+        if path.exists() and path.stat().st_mode & (stat.S_IRWXO | stat.S_IRWXG):
+            wrong.append(str(path))
+    if wrong:
+        return [_bad("permissions", f"others may open {', '.join(wrong)}", f"chmod go= {' '.join(wrong)}")]
+    findings = [_good("permissions", "keys and data are closed to others")]
+    kit = config.keyring.root_key_file.with_name("recvault-recovery-kit.txt")
+    if kit.exists():
+        findings.append(_warning("recovery kit", f"lies in {kit}", "print it, lock the paper away, delete the file"))
+    return findings
+
+
+# --- the archive
+
+
+def _archive(archive: Archive) -> Iterator[Finding]:
+    looks: tuple[Callable[[Archive], Finding], ...] = (
+        _database,
+        _store,
+        _place,
+        _clocks,
+        _keyring,
+        _backup,
+        _ledger,
+        _policy,
+        _overdue,
+    )
+    for look in looks:
+        try:
+            yield look(archive)
+        except RecvaultError as fault:
+            yield _bad(look.__name__.strip("_"), str(fault), "mend this first, then look again")
+
+
+def _database(archive: Archive) -> Finding:
+    archive.database.check()
+    kind = "SQLite" if archive.config.database.is_sqlite else "PostgreSQL"
+    return _good("database", f"{kind} answers, its schema is this program's")
+
+
+def _store(archive: Archive) -> Finding:
+    archive.store.check()
+    observed = archive.store.observe()
+    if observed.free_bytes is not None and observed.free_bytes < FREE_SPACE:
+        return _warning("store", f"answers; {observed.free_bytes // 1024**2} MiB are free", "give it more space")
+    return _good("store", f"{observed.kind} answers")
+
+
+def _place(archive: Archive) -> Finding:
+    faults = archive.places.check()
+    name = archive.config.store.place
+    if faults:
+        return _bad("place", f"{name}: {'; '.join(faults)}", "nothing is written there until this is in order")
+    return _good("place", f"{name}: {archive.config.places[name].country}, allowed")
+
+
+def _clocks(archive: Archive) -> Finding:
+    now = archive.clock.now()
+    skew = max(abs(now - archive.database.now()), abs(now - archive.store.now()))
+    limit = timedelta(seconds=archive.config.purge.clock_skew_seconds)
+    told = f"this machine, database and store differ by {skew.total_seconds():.1f} s"
+    if skew > limit:
+        return _bad("clocks", told, "set them by NTP; nothing is destroyed until they agree")
+    return _good("clocks", told)
+
+
+def _keyring(archive: Archive) -> Finding:
+    replicas = archive.keyring.replicas()
+    faults = [f"{replica.place}: {replica.fault}" for replica in replicas if replica.fault]
+    if faults:
+        return _bad("keyring", "; ".join(faults), "bring the place back; new keys wait for it")
+    if len(replicas) == 1:
+        return _warning(
+            "keyring", "stands in one place only", "add keyring.replicas on another disk: if it is lost, all is lost"
+        )
+    return _good("keyring", f"in step in {len(replicas)} places")
+
+
+def _backup(archive: Archive) -> Finding:
+    if archive.keyring.backup_confirmed():
+        return _good("recovery kit", "a person has confirmed to have locked it away")
+    return _bad("recovery kit", "not confirmed", "lock it away, then run 'recvault keys confirm-backup'")
+
+
+def _ledger(archive: Archive) -> Finding:
+    head = archive.ledger.verify()
+    behind = archive.ledger.behind()
+    if behind:
+        return _bad("ledger", f"the database is {behind} entries behind", "run 'recvault ledger replay'")
+    return _good("ledger", f"holds, {head.sequence} entries")
+
+
+def _policy(archive: Archive) -> Finding:
+    signed = archive.retention.signed()
+    if signed is None:
+        return _bad("policy", "none is in force", "run 'recvault init'")
+    if signed.signed_at is None:
+        return _warning(
+            "policy",
+            f"version {signed.version} is not signed; nothing is destroyed",
+            "a privacy handler signs it: recvault policy sign --as USER",
+        )
+    return _good("policy", f"version {signed.version}, signed")
+
+
+def _overdue(archive: Archive) -> Finding:
+    limit = timedelta(hours=archive.config.purge.overdue_alarm_hours)
+    with archive.database.read() as unit:
+        overdue = unit.communications.count_overdue(archive.clock.now() - limit)
+        attention = unit.communications.count_attention()
+    if overdue:
+        return _bad(
+            "overdue",
+            f"{overdue} communications are there longer than they may",
+            "see that the worker runs and the policy is signed: recvault purge --dry-run",
+        )
+    told = f"nothing; {attention} communications wait for a person's look"
+    return _good("overdue", told)

@@ -1,0 +1,207 @@
+"""Commands about evidence: the audit log, the ledger, certificates of destruction.
+
+``certificate verify`` needs the file and the public key and nothing else: no configuration, no archive.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recvault.domain.destruction import Destruction
+from recvault.domain.errors import Conflict, InvalidInput
+from recvault.interfaces.cli.session import Json, answer, archive_of, read_file, table, write_new
+
+if TYPE_CHECKING:
+    from recvault.bootstrap import Archive
+
+audit_commands = typer.Typer(help="The audit log.", no_args_is_help=True, rich_markup_mode=None)
+ledger_commands = typer.Typer(help="The ledger outside the database.", no_args_is_help=True, rich_markup_mode=None)
+certificate_commands = typer.Typer(help="Certificates of destruction.", no_args_is_help=True, rich_markup_mode=None)
+
+CERTIFICATE_LIMIT = 1024 * 1024
+"""Bytes of a certificate file."""
+
+
+class CertificateStage(StrEnum):
+    """The two certificates of one destruction."""
+
+    INACCESSIBLE = "inaccessible"
+    COMPLETE = "complete"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.add_typer(audit_commands, name="audit")
+    app.add_typer(ledger_commands, name="ledger")
+    app.add_typer(certificate_commands, name="certificate")
+
+
+@audit_commands.command("verify")
+def audit_verify(context: typer.Context, json_: Json = False) -> None:
+    """Recompute every entry and link of the audit log; the first that does not hold is named."""
+    with archive_of(context) as archive:
+        archive.audit.sequence()
+        head = archive.audit.verify()
+    line = f"the audit log holds: {head.size} entries, head {head.link.hex()}"
+    answer({"entries": head.size, "head": head.link.hex()}, [line], as_json=json_)
+
+
+@ledger_commands.command("verify")
+def ledger_verify(context: typer.Context, json_: Json = False) -> None:
+    """Check signature, order and digest of every ledger entry, and that the database has followed it."""
+    with archive_of(context) as archive:
+        head = archive.ledger.verify()
+        behind = archive.ledger.behind()
+    lines = [f"the ledger holds: {head.sequence} entries, head {head.digest}"]
+    if behind:
+        lines.append(f"the database is {behind} entries behind; run 'recvault ledger replay'")
+    answer({"entries": head.sequence, "head": head.digest, "database_behind": behind}, lines, as_json=json_)
+
+
+@ledger_commands.command("replay")
+def ledger_replay(context: typer.Context, json_: Json = False) -> None:
+    """Follow what the ledger says and the database does not know, as after a restore."""
+    with archive_of(context) as archive:
+        followed = archive.ledger.replay()
+    answer({"followed": followed}, [f"entries followed: {followed}"], as_json=json_)
+
+
+# --- certificates
+
+
+@certificate_commands.command("list")
+def certificate_list(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows at most.")] = 50,
+    json_: Json = False,
+) -> None:
+    """What was destroyed, newest first, and how far each destruction has come."""
+    with archive_of(context) as archive, archive.database.read() as unit:
+        items = unit.destructions.recent(limit)
+    rows = [(i.communication_id, f"{i.shredded_at:%Y-%m-%d %H:%M}", i.trigger.value, i.stage.value) for i in items]
+    keys = ("id", "shredded_at", "trigger", "stage")
+    told = {"rows": [dict(zip(keys, row, strict=True)) for row in rows]}
+    answer(told, table(("id", "destroyed (UTC)", "because of", "stage"), rows), as_json=json_)
+
+
+@certificate_commands.command("show")
+def certificate_show(context: typer.Context, communication: str, json_: Json = False) -> None:
+    """What the certificates of one destroyed communication say."""
+    with archive_of(context) as archive:
+        item = _destruction(archive, communication)
+    said = {stage.value: _payload(text) for stage in CertificateStage if (text := _certificate(item, stage))}
+    lines = [f"{communication}: {item.stage.value}"]
+    for stage, body in said.items():
+        lines += [f"certificate {stage}:", *_lines(body)]
+    answer({"communication_id": communication, "stage": item.stage.value, "certificates": said}, lines, as_json=json_)
+
+
+@certificate_commands.command("export")
+def certificate_export(
+    context: typer.Context,
+    communication: str,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A new file.")],
+    stage: Annotated[CertificateStage | None, typer.Option(help="Without it, the last that was issued.")] = None,
+    json_: Json = False,
+) -> None:
+    """Write a certificate to a file that 'certificate verify' reads anywhere."""
+    with archive_of(context) as archive:
+        item = _destruction(archive, communication)
+    wanted = stage or (
+        CertificateStage.COMPLETE if item.certificate_complete is not None else CertificateStage.INACCESSIBLE
+    )
+    text = _certificate(item, wanted)
+    if text is None:
+        raise Conflict(f"the certificate '{wanted}' is not issued yet; the destruction stands at '{item.stage}'")
+    write_new(out, text.encode(), mode=0o644)
+    told = {"communication_id": communication, "stage": wanted.value, "file": str(out)}
+    answer(told, [f"certificate '{wanted}' is in {out}"], as_json=json_)
+
+
+@certificate_commands.command("public-key")
+def certificate_public_key(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="A new file, instead of showing it.")] = None,
+    json_: Json = False,
+) -> None:
+    """The key that verifies certificates, as PEM (SubjectPublicKeyInfo, RFC 8410); give it to whoever verifies."""
+    with archive_of(context) as archive:
+        pem = public_pem(archive.certificates.public_key())
+    if out is not None:
+        write_new(out, pem, mode=0o644)
+    lines = [f"the public key is in {out}"] if out is not None else [pem.decode().rstrip()]
+    answer({"pem": pem.decode(), "file": None if out is None else str(out)}, lines, as_json=json_)
+
+
+@certificate_commands.command("verify")
+def certificate_verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.")],
+    key: Annotated[Path, typer.Option(metavar="PEM", help="The archive's public key, got from a place you trust.")],
+    json_: Json = False,
+) -> None:
+    """Verify a certificate from the file and the public key alone; needs no archive. Ends with 1 when it is not genuine."""
+    from recvault.services.certificates import verify_certificate
+
+    body = verify_certificate(read_file(file, CERTIFICATE_LIMIT), raw_public_key(read_file(key, CERTIFICATE_LIMIT)))
+    answer({"genuine": True, "certificate": body}, [f"genuine: {file}", *_lines(body)], as_json=json_)
+
+
+def public_pem(raw: bytes) -> bytes:
+    """A raw Ed25519 public key as PEM."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return Ed25519PublicKey.from_public_bytes(raw).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def raw_public_key(pem: bytes) -> bytes:
+    """The raw key of a PEM file; InvalidInput when it is no Ed25519 public key."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise InvalidInput("--key is no Ed25519 public key in PEM; 'recvault certificate public-key' writes one")
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _destruction(archive: Archive, communication: str) -> Destruction:
+    with archive.database.read() as unit:
+        return unit.destructions.get(communication)
+
+
+def _certificate(item: Destruction, stage: CertificateStage) -> str | None:
+    return item.certificate_complete if stage is CertificateStage.COMPLETE else item.certificate_inaccessible
+
+
+def _payload(envelope: str) -> dict[str, Any]:
+    """What an envelope of our own database says (DSSE: the payload is base64)."""
+    value: dict[str, Any] = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
+    return value
+
+
+def _lines(value: object, before: str = "  ") -> list[str]:
+    """A certificate for people: one line a value."""
+    if isinstance(value, dict):
+        return [
+            line
+            for name, inner in value.items()
+            for line in (
+                [f"{before}{name}:", *_lines(inner, before + "  ")]
+                if isinstance(inner, dict | list) and inner
+                else [f"{before}{name}: {inner}"]
+            )
+        ]
+    if isinstance(value, list):
+        return [line for inner in value for line in _lines(inner, before)]
+    return [f"{before}{value}"]

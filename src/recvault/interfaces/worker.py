@@ -1,0 +1,184 @@
+"""The worker: a clock that starts journeys, and nothing else.
+
+APScheduler only ticks. Its jobs live in memory, have no state and are repeated harmlessly; which work there is, and who
+does it, the database hands out. A tick that comes late still runs (``misfire_grace_time`` None), ticks that were missed
+run once (``coalesce``), a job never overlaps itself (``max_instances`` 1), and those that destroy never overlap each
+other in one process. A tick that fails on purpose is logged and comes again; everything else ends in the log as a fault
+of the program, and comes again too.
+"""
+
+from __future__ import annotations
+
+import base64
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from datetime import datetime, time, timedelta
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from recvault.bootstrap import Archive
+from recvault.domain.errors import RecvaultError
+from recvault.services.purge import PurgeReport
+
+log = structlog.get_logger("recvault.worker")
+
+Outcome = Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rhythm:
+    """Seconds between ticks. ``overdue``: what a failed night left. ``closing``: keys whose day is over, certificates
+    that are complete, and what must not be kept."""
+
+    sequencing: float = 2
+    closing: float = 60
+    overdue: float = 3600
+    places: float = 900
+    daily: float = 86_400
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """One job: ``destroys`` keeps it apart from the others that do."""
+
+    name: str
+    trigger: BaseTrigger
+    act: Callable[[], Outcome]
+    destroys: bool = False
+    quiet: bool = False
+
+
+class Worker:
+    """The ticks of one archive. ``nightly_at`` is a time of day in the zone of the retention policy."""
+
+    def __init__(self, archive: Archive, *, rhythm: Rhythm | None = None, nightly_at: time | None = None) -> None:
+        self._archive = archive
+        self._rhythm = rhythm or Rhythm(places=archive.config.residency.check_interval_minutes * 60)
+        self._nightly_at = nightly_at or archive.config.purge.nightly_at
+        self._destroying = threading.Lock()
+        self.id = "worker-" + base64.b32encode(archive.entropy.bytes(10)).decode().lower()
+        self._scheduler = BackgroundScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": ThreadPoolExecutor(4)},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone="UTC",
+        )
+        self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
+        for tick in self.ticks():
+            self._scheduler.add_job(self.run, tick.trigger, args=[tick], id=tick.name, name=tick.name)
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """What is done, and when."""
+        archive, rhythm = self._archive, self._rhythm
+        night = CronTrigger(
+            hour=self._nightly_at.hour, minute=self._nightly_at.minute, timezone=archive.config.retention.zone
+        )
+        return (
+            Tick(name="audit", trigger=_every(rhythm.sequencing), act=self._sequence, quiet=True),
+            Tick(name="purge", trigger=night, act=self._purge, destroys=True),
+            Tick(name="overdue", trigger=_every(rhythm.overdue), act=self._overdue, destroys=True, quiet=True),
+            Tick(name="closing", trigger=_every(rhythm.closing), act=self._close, destroys=True, quiet=True),
+            Tick(name="places", trigger=_every(rhythm.places), act=self._places, quiet=True),
+            Tick(name="sweep", trigger=_every(rhythm.daily), act=self._sweep, destroys=True),
+            Tick(name="recheck", trigger=_every(rhythm.daily), act=self._recheck, destroys=True),
+            Tick(name="edge-keys", trigger=_every(rhythm.daily), act=self._edge_keys),
+            # The first hook of a new month must not wait for its key.
+            Tick(name="edge-key", trigger=CronTrigger(day=1, hour=0, minute=0, timezone="UTC"), act=self._edge_key),
+        )
+
+    def start(self) -> None:
+        """Begins to tick, in threads of its own."""
+        self._scheduler.start()
+        log.info("worker started", worker=self.id)
+
+    def stop(self) -> None:
+        """Ends after the ticks that are under way."""
+        self._scheduler.shutdown(wait=True)
+        log.info("worker stopped", worker=self.id)
+
+    def run_until_told(self) -> None:
+        """Ticks until SIGTERM or SIGINT; only from the main thread."""
+        told = threading.Event()
+        before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+        self.start()
+        try:
+            told.wait()
+        finally:
+            self.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def run(self, tick: Tick) -> None:
+        """One tick now: logs its outcome; an error raised on purpose is logged and the next tick tries again."""
+        with structlog.contextvars.bound_contextvars(tick=tick.name, worker=self.id):
+            try:
+                with self._destroying if tick.destroys else nullcontext():
+                    outcome = tick.act()
+            except RecvaultError as fault:
+                log.error("tick failed", code=fault.code, error=str(fault))
+                return
+            if any(outcome.values()) or not tick.quiet:
+                log.info("tick", **outcome)
+
+    def _failed(self, event: JobExecutionEvent) -> None:
+        log.error("tick broke", tick=event.job_id, kind=type(event.exception).__name__, exc_info=event.exception)
+
+    # --- what the ticks do
+
+    def _sequence(self) -> Outcome:
+        return {"numbered": self._archive.audit.sequence()}
+
+    def _purge(self) -> Outcome:
+        return counts(self._archive.purge.run(self.id))
+
+    def _overdue(self) -> Outcome:
+        """What the last night should have destroyed and did not."""
+        with self._archive.database.read() as unit:
+            left = unit.communications.count_overdue(self.last_night(self._archive.clock.now()))
+        return self._purge() if left else {"overdue": 0}
+
+    def last_night(self, now: datetime) -> datetime:
+        """The moment of the nightly run before ``now``."""
+        zone = self._archive.config.retention.zone
+        today = now.astimezone(zone).date()
+        tonight = datetime.combine(today, self._nightly_at, zone)
+        return tonight if tonight <= now else datetime.combine(today - timedelta(days=1), self._nightly_at, zone)
+
+    def _close(self) -> Outcome:
+        keys = self._archive.period_keys.close_due()
+        return {"keys_destroyed": len(keys), "completed": len(self._archive.purge.complete())}
+
+    def _places(self) -> Outcome:
+        return {"violations": list(self._archive.places.check())}
+
+    def _sweep(self) -> Outcome:
+        return {"swept": len(self._archive.sweeper.run())}
+
+    def _recheck(self) -> Outcome:
+        return {"came_back": len(self._archive.purge.recheck())}
+
+    def _edge_keys(self) -> Outcome:
+        return {"retired": self._archive.edge_keys.retire()}
+
+    def _edge_key(self) -> Outcome:
+        return {"current": self._archive.edge_keys.current().id}
+
+
+def counts(report: PurgeReport) -> dict[str, object]:
+    """A report with numbers in place of ids, for the log."""
+    return {name: len(value) if isinstance(value, list) else value for name, value in asdict(report).items()}
+
+
+def _every(seconds: float) -> IntervalTrigger:
+    # Jitter keeps several workers from asking for the same thing in the same moment.
+    return IntervalTrigger(seconds=seconds, timezone="UTC", jitter=seconds / 10 if seconds >= 60 else None)
