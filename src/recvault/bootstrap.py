@@ -102,12 +102,15 @@ def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
     Repeating it is harmless: what exists stays as it is.
     """
     config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.ledger.second_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if config.store.kind == "folder":
         FolderObjectStore(config.store.path, create=True).close()
+    store = _store(config)
+    ReplicatedLedger(store, config.ledger.second_directory, create=True)
+    store.close()
     kit = recovery_kit or config.keyring.root_key_file.with_name("recvault-recovery-kit.txt")
-    root_path = config.keyring.root_key_file
-    root = RootKeyFile(root_path) if root_path.exists() else RootKeyFile.create(root_path, entropy=SystemEntropy())
-    keyring = _keyring(config, SystemClock(), SystemEntropy(), root)
+    root = _root_key(config, create=True)
+    keyring = _keyring(config, SystemClock(), SystemEntropy(), root, create=True)
     for key_id, kind in PERMANENT_KEYS.items():
         keyring.ensure(key_id, kind)
     if not kit.exists() and not keyring.backup_confirmed():
@@ -132,7 +135,7 @@ def build(config: Config, *, clock: Clock | None = None, entropy: Entropy | None
             config,
             database=database,
             store=store,
-            keyring=_keyring(config, clock, entropy, RootKeyFile(config.keyring.root_key_file)),
+            keyring=_keyring(config, clock, entropy, _root_key(config)),
             ledger_store=ReplicatedLedger(store, config.ledger.second_directory),
             clock=clock,
             entropy=entropy,
@@ -342,7 +345,18 @@ def _store(config: Config) -> FolderObjectStore | S3ObjectStore:
     )
 
 
-def _keyring(config: Config, clock: Clock, entropy: Entropy, root: RootKeyFile) -> FileKeyring:
+def _root_key(config: Config, *, create: bool = False) -> RootKeyFile:
+    """The root key; refused inside anything whose copy would carry it along."""
+    section = config.keyring
+    outside = [config.data.directory, section.directory, *(replica.directory for replica in section.replicas)]
+    if config.store.kind == "folder":
+        outside.append(config.store.path)
+    if create and not section.root_key_file.exists():
+        return RootKeyFile.create(section.root_key_file, entropy=SystemEntropy(), outside=outside)
+    return RootKeyFile(section.root_key_file, outside=outside)
+
+
+def _keyring(config: Config, clock: Clock, entropy: Entropy, root: RootKeyFile, *, create: bool = False) -> FileKeyring:
     section = config.keyring
     return FileKeyring(
         directory=section.directory,
@@ -352,6 +366,7 @@ def _keyring(config: Config, clock: Clock, entropy: Entropy, root: RootKeyFile) 
         replicas={replica.place: replica.directory for replica in section.replicas},
         place=section.place,
         cache_seconds=section.cache_seconds,
+        create=create,
     )
 
 

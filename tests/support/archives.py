@@ -11,16 +11,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from recvault.adapters.database import SqlDatabase, connect, migrate
+from recvault.adapters.keyring import FileKeyring
+from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.memory_keyring import MemoryKeyring
 from recvault.adapters.memory_ledger import MemoryLedger
 from recvault.adapters.memory_objects import MemoryObjectStore
-from recvault.adapters.system import START, FixedClock, SystemEntropy
+from recvault.adapters.root_keyfile import RootKeyFile
+from recvault.adapters.system import FixedClock, SystemEntropy
 from recvault.bootstrap import PERMANENT_KEYS, Archive, assemble
 from recvault.config import Config, load
 from recvault.domain.access import Actor, Grant, Role, Scope
 from recvault.domain.accounts import Source
 from recvault.domain.communication import Channel, Direction, Draft, Party, PartyKind, Receipt
+from recvault.domain.ports.keyring import Keyring
+from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.ports.system import Entropy
 from recvault.domain.register_records import ContactPointRecord, CustomerRecord
 from recvault.services.accounts import actor_of
 
@@ -77,30 +83,73 @@ class World:
         self.clock.advance(timedelta(**span))
 
 
-def make_world(
-    *, store: ObjectStore | None = None, database_url: str = "sqlite://", moment: datetime = START, signed: bool = True
-) -> World:
+def make_world(*, signed: bool = True, parts: Parts | None = None) -> World:
     """A fresh archive with the shipped policy (signed), one source, one customer, and a person for each role."""
-    clock = FixedClock(moment)
-    entropy = SystemEntropy()
-    database = connect(database_url, pool_size=5, connect_timeout_seconds=5, statement_timeout_seconds=30)
+    parts = parts or memory_parts()
+    for key_id, kind in PERMANENT_KEYS.items():
+        parts.keyring.ensure(key_id, kind)
+    archive = assemble(
+        parts.config,
+        database=parts.database,
+        store=parts.store,
+        keyring=parts.keyring,
+        ledger_store=parts.ledger,
+        clock=parts.clock,
+        entropy=parts.entropy,
+    )
+    archive.resources.callback(parts.database.close)
+    return populate(archive, parts.clock, signed=signed)
+
+
+@dataclass
+class Parts:
+    """What an archive stands on; the clock is everybody's."""
+
+    clock: FixedClock
+    entropy: Entropy
+    database: SqlDatabase
+    store: ObjectStore
+    keyring: Keyring
+    ledger: LedgerStore
+    config: Config
+
+
+def memory_parts() -> Parts:
+    """Everything in memory."""
+    clock, entropy = FixedClock(), SystemEntropy()
+    return Parts(
+        clock=clock,
+        entropy=entropy,
+        database=steady_database("sqlite://", clock),
+        store=MemoryObjectStore(clock=clock.now),
+        keyring=MemoryKeyring(clock=clock, entropy=entropy, cache_seconds=60),
+        ledger=MemoryLedger(),
+        config=configuration(),
+    )
+
+
+def real_parts(directory: Path, *, database_url: str, store: ObjectStore, config: Config) -> Parts:
+    """A real database and object store, the keyring and the ledger's second place in files."""
+    clock, entropy = FixedClock(), SystemEntropy()
+    root = RootKeyFile.create(directory / "root" / "root.key", entropy=entropy)
+    return Parts(
+        clock=clock,
+        entropy=entropy,
+        database=steady_database(database_url, clock),
+        store=store,
+        keyring=FileKeyring(directory=directory / "keyring", root=root, clock=clock, entropy=entropy, create=True),
+        ledger=ReplicatedLedger(store, directory / "ledger", create=True),
+        config=config,
+    )
+
+
+def steady_database(url: str, clock: FixedClock) -> SqlDatabase:
+    """A migrated database that tells the test's time."""
+    database = connect(url, pool_size=12, connect_timeout_seconds=5, statement_timeout_seconds=30)
     database.__class__ = SteadyDatabase
     database.clock = clock  # type: ignore[attr-defined]
     migrate(database)
-    keyring = MemoryKeyring(clock=clock, entropy=entropy, cache_seconds=60)
-    for key_id, kind in PERMANENT_KEYS.items():
-        keyring.ensure(key_id, kind)
-    archive = assemble(
-        configuration(),
-        database=database,
-        store=store or MemoryObjectStore(clock=clock.now),
-        keyring=keyring,
-        ledger_store=MemoryLedger(),
-        clock=clock,
-        entropy=entropy,
-    )
-    archive.resources.callback(database.close)
-    return populate(archive, clock, signed=signed)
+    return database
 
 
 def populate(archive: Archive, clock: FixedClock, *, signed: bool = True) -> World:

@@ -107,7 +107,7 @@ def test_every_range_leaves_its_trace(served: Served, world: World, stored: str)
 
     def closed() -> bool:
         with world.archive.database.read() as unit:
-            entries = [e for e in unit.audit.about(stored, 5) if e.act is Act.CLOSED]
+            entries = [e for e in unit.audit.about(stored, 500) if e.act is Act.CLOSED]
         return any(e.detail.get("first") == 100 and e.detail.get("length") == 100 for e in entries)
 
     eventually(closed)
