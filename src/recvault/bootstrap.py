@@ -47,6 +47,7 @@ from recvault.services.places import Places
 from recvault.services.purge import Purge, PurgeLimits
 from recvault.services.retention import Retention
 from recvault.services.retrieve import AccessRules, KeyCache, Retrieval
+from recvault.services.streams import Streams
 from recvault.services.sweep import Sweeper
 
 PERMANENT_KEYS = {
@@ -158,6 +159,7 @@ def assemble(
     resources = ExitStack()
     helper = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="digest")
     resources.callback(helper.shutdown)
+    streams = Streams(store=store, helper=helper)
     zone = config.retention.zone
     audit = AuditLog(database=database, clock=clock, entropy=entropy)
     ledger = Ledger(
@@ -207,7 +209,7 @@ def assemble(
         places=places,
         ingest=Ingest(
             database=database,
-            store=store,
+            streams=streams,
             keyring=keyring,
             period_keys=period_keys,
             retention=retention,
@@ -217,11 +219,10 @@ def assemble(
             clock=clock,
             entropy=entropy,
             limits=_ingest_limits(config),
-            helper=helper,
         ),
         retrieval=Retrieval(
             database=database,
-            store=store,
+            streams=streams,
             keys=KeyCache(period_keys=period_keys, clock=clock, seconds=config.keyring.cache_seconds),
             audit=audit,
             clock=clock,

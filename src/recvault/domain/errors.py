@@ -56,6 +56,17 @@ class Conflict(RecvaultError):
     code = "conflict"
 
 
+class ConflictKeptAside(Conflict):
+    """Other content came under an id that is stored; it lies beside as ``kept_as`` until a person settles it."""
+
+    def __init__(self, kept_as: str) -> None:
+        super().__init__(
+            f"this id is stored with other content; what was sent now is kept aside as {kept_as} for a person to settle; "
+            "give each communication an id of its own"
+        )
+        self.kept_as = kept_as
+
+
 class Destroyed(RecvaultError):
     """It was here and has been destroyed; it will not come back."""
 

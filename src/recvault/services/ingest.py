@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -32,20 +31,19 @@ from recvault.domain.communication import (
 )
 from recvault.domain.errors import (
     Conflict,
+    ConflictKeptAside,
     ContentMismatch,
     DatabaseUnavailable,
     Destroyed,
     NotAuthenticated,
     RecvaultError,
-    Unavailable,
 )
 from recvault.domain.ids import uuid7, uuid7_time
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.keyring import Keyring
-from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.intake.media import decide_media_type
-from recvault.sealing.container import Sealer, StreamSeal, object_name, seal_stream, stream_context
+from recvault.sealing.container import StreamSeal
 from recvault.sealing.fields import seal_fields
 from recvault.sealing.manifest import Manifest, open_manifest, seal_manifest
 from recvault.services.audit_log import AuditLog
@@ -54,9 +52,7 @@ from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.retention import Retention
 from recvault.services.sealed_fields import fields_of_draft
-
-ORIGINAL = "original"
-"""Name of the stream that holds the recording as it came."""
+from recvault.services.streams import ORIGINAL, Streams
 
 INDEX_KEY = "index/1"
 """Keyring id of the MAC key under which sources' ids are hashed."""
@@ -97,7 +93,7 @@ class Ingest:
         self,
         *,
         database: Database,
-        store: ObjectStore,
+        streams: Streams,
         keyring: Keyring,
         period_keys: PeriodKeys,
         retention: Retention,
@@ -107,10 +103,9 @@ class Ingest:
         clock: Clock,
         entropy: Entropy,
         limits: IngestLimits,
-        helper: Executor | None = None,
     ) -> None:
         self._database = database
-        self._store = store
+        self._streams = streams
         self._keyring = keyring
         self._period_keys = period_keys
         self._retention = retention
@@ -120,7 +115,6 @@ class Ingest:
         self._clock = clock
         self._entropy = entropy
         self._limits = limits
-        self._helper = helper
 
     def accept(self, source: Source, draft: Draft, content: Iterable[bytes]) -> Receipt:
         """Stores one communication. Raises ContentMismatch (cut or altered: send again), Conflict (same id, other
@@ -141,7 +135,7 @@ class Ingest:
         except DatabaseUnavailable:
             raise  # the commit may have happened: the object stays, the sweeper knows
         except RecvaultError:
-            self._discard(stored.communication_id)
+            self._streams.discard(stored.communication_id)
             raise
 
     def _hash_ref(self, source: Source, draft: Draft) -> bytes:
@@ -170,26 +164,7 @@ class Ingest:
         data_key = self._entropy.bytes(32)
         head, chunks = _peek(content)
         media_type, differs = decide_media_type(draft.media_type, draft.filename, head)
-        name = object_name(communication=communication_id, stream=ORIGINAL, generation=1)
-        sealer = Sealer(
-            key=data_key,
-            context=stream_context(communication=communication_id, stream=ORIGINAL, generation=1),
-            helper=self._helper,
-        )
-        put = self._store.put(name, seal_stream(sealer, chunks))
-        seal = sealer.seal
-        if put.length != seal.ciphertext_length:
-            self._discard(communication_id)
-            raise Unavailable("the object store kept fewer bytes than were sent; send the recording again")
-        record = StreamRecord(
-            name=ORIGINAL,
-            generation=1,
-            object_name=name,
-            version_id=put.version_id,
-            plaintext_length=seal.plaintext_length,
-            ciphertext_length=seal.ciphertext_length,
-            ciphertext_sha256=seal.ciphertext_sha256,
-        )
+        record, seal = self._streams.write(communication_id, ORIGINAL, 1, data_key, chunks)
         return _Stored(
             communication_id=communication_id,
             data_key=data_key,
@@ -198,13 +173,6 @@ class Ingest:
             media_type=media_type,
             media_differs=differs,
         )
-
-    def _discard(self, communication_id: str) -> None:
-        """Best effort: what no row names is already without a key; the sweeper takes what stays."""
-        try:
-            self._store.delete_versions(self._store.list_versions(f"{communication_id}/"))
-        except Unavailable:
-            return
 
     # --- 6 and 7: ends, key, commit
 
@@ -366,7 +334,7 @@ class Ingest:
     ) -> Receipt:
         """Same source id: the same content gives the first receipt, other content is kept aside and refused."""
         if self._manifest(known).plaintext_sha256 == stored.seal.plaintext_sha256:
-            self._discard(stored.communication_id)
+            self._streams.discard(stored.communication_id)
             return self._first_receipt(source, known, stored.seal.plaintext_sha256)
         with self._database.read() as unit:
             aside = unit.communications.conflicts_of_source(source.id)
@@ -381,17 +349,6 @@ class Ingest:
     def _first_receipt(self, source: Source, known: Communication, sha256: str) -> Receipt:
         self._audit.note(actor=f"source:{source.id}", act=Act.STORED_AGAIN, target=known.id)
         return replace(_receipt(known, sha256), already_stored=True)
-
-
-class ConflictKeptAside(Conflict):
-    """Other content came under an id that is stored; it lies beside, marked, until a person settles it."""
-
-    def __init__(self, kept_as: str) -> None:
-        super().__init__(
-            f"this id is stored with other content; what was sent now is kept aside as {kept_as} for a person to settle; "
-            "give each communication an id of its own"
-        )
-        self.kept_as = kept_as
 
 
 def _peek(content: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:

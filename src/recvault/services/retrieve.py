@@ -23,18 +23,15 @@ from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, SearchQuery
 from recvault.domain.errors import Destroyed, Forbidden, InvalidInput, NotFound, Tampered
 from recvault.domain.ports.database import Database, UnitOfWork
-from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.purpose import Purpose
-from recvault.sealing.container import stream_context
 from recvault.sealing.fields import open_fields
 from recvault.sealing.manifest import Manifest, StreamEntry, open_manifest
-from recvault.sealing.ranges import RangeReader
 from recvault.services.accounts import token_hash
 from recvault.services.audit_log import AuditLog
-from recvault.services.ingest import ORIGINAL
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.sealed_fields import masked
+from recvault.services.streams import ORIGINAL, Streams
 
 SEARCH_LIMIT = 200
 """Rows a page at most."""
@@ -125,7 +122,7 @@ class Retrieval:
         self,
         *,
         database: Database,
-        store: ObjectStore,
+        streams: Streams,
         keys: KeyCache,
         audit: AuditLog,
         clock: Clock,
@@ -133,7 +130,7 @@ class Retrieval:
         rules: AccessRules,
     ) -> None:
         self._database = database
-        self._store = store
+        self._streams = streams
         self._keys = keys
         self._audit = audit
         self._clock = clock
@@ -241,22 +238,14 @@ class Retrieval:
         """Plaintext bytes ``first`` to ``last`` inclusive. Commitment and last chunk are verified before the first byte;
         a ``closed`` entry with what was served follows, also when the listener stops early."""
         served = 0
-        reader = self._reader(playback)
+        row = playback.communication
+        reader = self._streams.reader(row.id, playback.stream, self._keys.data_key(row))
         try:
             for piece in reader.read(first, last):
                 served += len(piece)
                 yield piece
         finally:
             self._close(playback, first, served)
-
-    def _reader(self, playback: Playback) -> RangeReader:
-        row, stream = playback.communication, playback.stream
-        return RangeReader(
-            key=self._keys.data_key(row),
-            context=stream_context(communication=row.id, stream=stream.name, generation=stream.generation),
-            read=lambda offset, length: self._store.get_range(stream.object_name, stream.version_id, offset, length),
-            ciphertext_length=stream.ciphertext_length,
-        )
 
     def _close(self, playback: Playback, first: int, served: int) -> None:
         with self._database.begin() as unit:

@@ -10,10 +10,17 @@ import pytest
 from recvault.domain.access import Role
 from recvault.domain.communication import Attention, SearchQuery
 from recvault.domain.destruction import Stage
-from recvault.domain.errors import CertificateInvalid, ContentMismatch, Destroyed, Forbidden, NotAuthenticated, NotFound
+from recvault.domain.errors import (
+    CertificateInvalid,
+    ConflictKeptAside,
+    ContentMismatch,
+    Destroyed,
+    Forbidden,
+    NotAuthenticated,
+    NotFound,
+)
 from recvault.domain.purpose import Purpose
 from recvault.services.certificates import verify_certificate
-from recvault.services.ingest import ConflictKeptAside
 from tests.support.archives import World, make_world
 
 CALL = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(range(256)) * 300

@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from recvault.domain import errors
-from recvault.services.ingest import ConflictKeptAside
 
 log = structlog.get_logger()
 
@@ -81,7 +80,7 @@ async def _of_recvault(request: Request, error: Exception) -> Response:
     if status >= 500:
         log.error("request failed", code=error.code, error=str(error), status=status)
     extra: dict[str, object] = {}
-    if isinstance(error, ConflictKeptAside):
+    if isinstance(error, errors.ConflictKeptAside):
         extra["kept_as"] = error.kept_as
     response = problem(status, error.code, str(error), request, extra)
     if isinstance(error, errors.RangeNotSatisfiable):
