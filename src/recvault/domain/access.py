@@ -233,30 +233,37 @@ _NEARNESS = (
 def _refusal(
     actor: Actor, action: Action, rule: Rule, grant: Grant, subject: Subject, purpose: Purpose | None, now: datetime
 ) -> str | None:
-    if rule.purposes:
-        if purpose is None:
-            return "purpose-missing"
-        if purpose not in rule.purposes:
-            return "purpose-not-for-role"
-    if action not in _ON_COMMUNICATION:
-        return None
-    communication = subject.communication
-    if communication is None:
+    refused = _purpose_refusal(rule, purpose)
+    if refused is not None or action not in _ON_COMMUNICATION:
+        return refused
+    if subject.communication is None:
         return "no-communication"
+    return _reach_refusal(actor, rule, grant, subject, subject.communication) or _content_refusal(
+        action, subject, subject.communication, purpose, now
+    )
+
+
+def _purpose_refusal(rule: Rule, purpose: Purpose | None) -> str | None:
+    if not rule.purposes or purpose in rule.purposes:
+        return None
+    return "purpose-missing" if purpose is None else "purpose-not-for-role"
+
+
+def _reach_refusal(
+    actor: Actor, rule: Rule, grant: Grant, subject: Subject, communication: Communication
+) -> str | None:
     if rule.released and not subject.released_to_actor:
         return "not-released"
     if rule.own and (actor.agent_id is None or communication.agent_id != actor.agent_id):
         return "not-own"
-    if not grant.scope.contains(communication):
-        return "out-of-scope"
-    if communication.state is not State.STORED:
-        return "destroying"
-    return _content_refusal(action, subject, communication, purpose, now)
+    return None if grant.scope.contains(communication) else "out-of-scope"
 
 
 def _content_refusal(
     action: Action, subject: Subject, communication: Communication, purpose: Purpose | None, now: datetime
 ) -> str | None:
+    if communication.state is not State.STORED:
+        return "destroying"
     if action in (Action.OPEN, Action.RELEASE) and subject.restricted:
         return "restricted"
     if purpose is None or purpose in _WORKFLOW_PURPOSES:
