@@ -155,8 +155,8 @@ class Worker:
         return tonight if tonight <= now else datetime.combine(today - timedelta(days=1), self._nightly_at, zone)
 
     def _close(self) -> Outcome:
-        keys = self._archive.period_keys.close_due()
-        return {"keys_destroyed": len(keys), "completed": len(self._archive.purge.complete())}
+        report = self._archive.purge.settle()
+        return {"keys_destroyed": len(report.keys_destroyed), "completed": len(report.completed)}
 
     def _places(self) -> Outcome:
         return {"violations": list(self._archive.places.check())}

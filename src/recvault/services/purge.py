@@ -105,6 +105,14 @@ class Purge:
             return report
         while self.run_batch(worker, report):
             pass
+        return self._settle(report)
+
+    def settle(self) -> PurgeReport:
+        """Between nights: day keys whose time is over, then certificates *complete*; under the same conditions."""
+        report = PurgeReport(stopped_because=self._obstacle())
+        return report if report.stopped_because is not None else self._settle(report)
+
+    def _settle(self, report: PurgeReport) -> PurgeReport:
         report.keys_destroyed += self._period_keys.close_due()
         report.completed += self.complete()
         return report
