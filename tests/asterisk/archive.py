@@ -34,15 +34,16 @@ class Archive:
     def __init__(self, *, program: Path, work: Path) -> None:
         self._program = program
         self._work = work
-        self._home = work / "archive"
-        self._home.mkdir(mode=0o700)
+        self.home = work / "archive"
+        self.log = work / "archive.log"
+        self.home.mkdir(mode=0o700)
         self._verifier = ""
 
     def command(self, *arguments: str) -> str:
         """Run one `recvault` command in the archive's directory; its standard output."""
         done = subprocess.run(
             [self._program, *arguments],
-            cwd=self._home,
+            cwd=self.home,
             env=self._environment(),
             capture_output=True,
             check=False,
@@ -62,6 +63,7 @@ class Archive:
         """
         source, verifier = self._work / "source-token", self._work / "verifier-token"
         self.command("init")
+        self.command("keys", "confirm-backup")
         self.command("source", "add", "asterisk", "--token-file", str(source))
         self.command("user", "add", "verifier", "--role", "verifier", "--token-file", str(verifier))
         self._verifier = verifier.read_text().strip()
@@ -75,10 +77,10 @@ class Archive:
 
     def start(self) -> None:
         """Start API and worker in one process and wait until it answers."""
-        log = (self._work / "archive.log").open("wb")
+        log = self.log.open("wb")
         serve = subprocess.Popen(
             [self._program, "serve", "--all"],
-            cwd=self._home,
+            cwd=self.home,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -91,7 +93,7 @@ class Archive:
                 return
             except ConnectionRefusedError:
                 if serve.poll() is not None or time.monotonic() > deadline:
-                    text = (self._work / "archive.log").read_text(errors="replace")
+                    text = self.log.read_text(errors="replace")
                     raise AssertionError(f"the archive did not start:\n{text[-4000:]}") from None
                 time.sleep(0.25)
 
