@@ -25,6 +25,7 @@ from recvault.domain.errors import Destroyed, Forbidden, InvalidInput, NotFound,
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.purpose import Purpose
+from recvault.intake.text import has_identity_code
 from recvault.sealing.fields import open_fields
 from recvault.sealing.manifest import Manifest, StreamEntry, open_manifest
 from recvault.services.accounts import token_hash
@@ -36,8 +37,8 @@ from recvault.services.streams import ORIGINAL, Streams
 SEARCH_LIMIT = 200
 """Rows a page at most."""
 
-REASON_LIMIT = 200
-"""Characters of a case reference or reason."""
+_CASE = re.compile(r"(?!\+?[0-9]{9,15}$)[A-Za-z0-9][A-Za-z0-9._/#-]{0,39}")
+"""A case reference; what looks like a telephone number is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,7 +187,7 @@ class Retrieval:
     ) -> Opened:
         """Commits ``opened`` and returns a grant for this person alone. Forbidden leaves a trace too."""
         now = self._clock.now()
-        self._require_why(purpose, case_ref, reason)
+        why = self._require_why(purpose, case_ref, reason)
         secret = base64.urlsafe_b64encode(self._entropy.bytes(32)).decode().rstrip("=")
         with self._traced(self._database.begin()) as unit:
             row = self._allowed(unit, actor, Action.OPEN, communication_id, purpose, now)
@@ -196,7 +197,7 @@ class Retrieval:
                 act=Act.OPENED,
                 target=row.id,
                 purpose=purpose,
-                detail={"why": "case" if case_ref else (reason or "none")},
+                detail=why,
             )
             grant = PlaybackGrant(
                 hash=token_hash(secret),
@@ -294,19 +295,31 @@ class Retrieval:
             )
             raise
 
-    def _require_why(self, purpose: Purpose, case_ref: str | None, reason: str | None) -> None:
-        if purpose is not Purpose.VERIFICATION:
-            return
-        if case_ref is not None and len(case_ref) > REASON_LIMIT:
-            raise InvalidInput(f"a case reference has at most {REASON_LIMIT} characters")
+    def _require_why(self, purpose: Purpose, case_ref: str | None, reason: str | None) -> dict[str, object]:
+        """What the log is to know of why: a case reference, or a reason from the list."""
+        if case_ref:
+            return {"case": self._checked_case(case_ref)}
+        if purpose is Purpose.VERIFICATION:
+            if self._rules.case_required:
+                raise InvalidInput("opening for verification needs a case reference here")
+            if reason not in self._rules.reasons:
+                choices = ", ".join(sorted(self._rules.reasons))
+                raise InvalidInput(
+                    f"opening for verification needs a case reference or one of these reasons: {choices}"
+                )
+        return {"reason": reason if reason in self._rules.reasons else "none"}
+
+    def _checked_case(self, case_ref: str) -> str:
+        """A reference that may stand in the log: it names a case and no person."""
         pattern = self._rules.case_pattern
-        if case_ref and pattern and not re.fullmatch(pattern, case_ref):
+        if pattern and not re.fullmatch(pattern, case_ref):
             raise InvalidInput("the case reference does not have the form that this archive asks for")
-        if self._rules.case_required and not case_ref:
-            raise InvalidInput("opening for verification needs a case reference here")
-        if not case_ref and reason not in self._rules.reasons:
-            choices = ", ".join(sorted(self._rules.reasons))
-            raise InvalidInput(f"opening for verification needs a case reference or one of these reasons: {choices}")
+        if not _CASE.fullmatch(case_ref) or has_identity_code(case_ref):
+            raise InvalidInput(
+                "a case reference is 1 to 40 letters, digits and . _ / # -, and never a person's name, number or identity "
+                "code; give the case's own id"
+            )
+        return case_ref
 
     def _manifest(self, row: Communication) -> Manifest:
         if row.sealed_manifest is None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recvault.domain.access import Role
+from recvault.domain.audit import Act
 from recvault.domain.communication import Attention, SearchQuery
 from recvault.domain.destruction import Stage
 from recvault.domain.errors import (
@@ -16,6 +17,7 @@ from recvault.domain.errors import (
     ContentMismatch,
     Destroyed,
     Forbidden,
+    InvalidInput,
     NotAuthenticated,
     NotFound,
 )
@@ -286,3 +288,15 @@ def test_audit_log_and_ledger_verify(world: World) -> None:
     world.archive.audit.sequence()
     assert world.archive.audit.verify().size > 5
     assert world.archive.ledger.verify().sequence == 3  # intent, outcome, keys
+
+
+def test_the_log_knows_the_case_and_no_person(world: World) -> None:
+    receipt = world.store("call-1", CALL)
+    verifier = world.actor(Role.VERIFIER)
+    world.archive.retrieval.open(verifier, receipt.id, Purpose.VERIFICATION, case_ref="T-2026/17")
+    with world.archive.database.read() as unit:
+        (entry,) = (e for e in unit.audit.about(receipt.id, 10) if e.act is Act.OPENED)
+    assert entry.detail == {"case": "T-2026/17"}
+    for person in ("Matti Virtanen", "+358401234501", "0401234501", "131052-308T"):
+        with pytest.raises(InvalidInput):
+            world.archive.retrieval.open(verifier, receipt.id, Purpose.VERIFICATION, case_ref=person)
