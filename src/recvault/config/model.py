@@ -243,13 +243,11 @@ class Retention(Section):
 
 
 class Purge(Section):
-    """The scheduled destruction and its guards."""
+    """The scheduled destruction."""
 
     nightly_at: TimeOfDay = time(2, 30)
     batch_size: int = Field(default=1000, ge=1, le=10_000)
     lease_seconds: int = Field(default=300, ge=30, le=3600)
-    guard_percent: int = Field(default=10, ge=0, le=100)
-    guard_items: int = Field(default=20, ge=0, le=1_000_000)
     clock_skew_seconds: int = Field(default=120, ge=1, le=600)
     overdue_alarm_hours: int = Field(default=24, ge=1, le=168)
     absence_recheck_days: int = Field(default=30, ge=1, le=365)
@@ -273,20 +271,6 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Mail(Section):
-    """Where notices to people go; an empty host sends none."""
-
-    host: str = ""
-    port: Port = 25
-    from_address: str = ""
-
-    @model_validator(mode="after")
-    def _sender_given(self) -> Self:
-        if self.host and "@" not in self.from_address:
-            raise ValueError("with a host also needs from_address, the address that notices come from")
-        return self
-
-
 class Config(Section):
     """The whole configuration. Built by :func:`recvault.config.load`, which resolves its paths."""
 
@@ -308,7 +292,6 @@ class Config(Section):
     retention: Retention = Field(default_factory=Retention)
     purge: Purge = Purge()
     log: Log = Log()
-    mail: Mail = Mail()
 
     @model_validator(mode="after")
     def _places_known(self) -> Self:
