@@ -180,6 +180,7 @@ def assemble(
     places = Places(
         store=store,
         declared=declared_place(config),
+        others=_other_places(config),
         policy=residency_policy(config),
         audit=audit,
         clock=clock,
@@ -291,6 +292,12 @@ def declared_place(config: Config) -> DeclaredPlace:
         endpoint=config.store.endpoint if s3 else "",
         region=config.store.region if s3 else None,
     )
+
+
+def _other_places(config: Config) -> list[DeclaredPlace]:
+    names = {config.keyring.place, config.ledger.place, *(replica.place for replica in config.keyring.replicas)}
+    places = {name: config.places[name] for name in sorted(names - {config.store.place})}
+    return [DeclaredPlace(name=name, country=place.country, site=place.site) for name, place in places.items()]
 
 
 def residency_policy(config: Config) -> ResidencyPolicy:

@@ -97,12 +97,12 @@ class ReplicatedLedger:
         self._known = self._highest(self._known) or (self._highest(0) if self._known else 0)
         return self._known
 
-    def heal(self) -> int:
+    def heal(self, first: int = 1) -> int:
         """Copies what one place lacks from the other and returns how many entries; LedgerFailure where
         neither has it or they differ. Repeating it is harmless.
         """
         healed = 0
-        for copies in self._walk(1):
+        for copies in self._walk(first):
             envelope = copies.agreed()
             if copies.in_store is None:
                 self._primary.put_small(entry_name(copies.sequence), envelope)

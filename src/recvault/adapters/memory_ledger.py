@@ -32,3 +32,7 @@ class MemoryLedger:
     def last(self) -> int:
         """See the port."""
         return len(self._entries)
+
+    def heal(self, first: int = 1) -> int:
+        """See the port; there is only one place."""
+        return 0

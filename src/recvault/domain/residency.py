@@ -73,7 +73,7 @@ class PlaceRecord:
 def violations(declared: DeclaredPlace, observed: ObservedPlace, policy: ResidencyPolicy) -> tuple[str, ...]:
     """Every reason why the place is not allowed, each with its mend; empty when it is allowed."""
     return (
-        *_of_declaration(declared, policy),
+        *declaration_violations(declared, policy),
         *_of_endpoint(declared, observed, policy),
         *_of_location(declared, observed),
         *_of_transport(observed, policy),
@@ -89,7 +89,8 @@ def require(declared: DeclaredPlace, observed: ObservedPlace, policy: ResidencyP
     return PlaceRecord.of(declared, observed)
 
 
-def _of_declaration(declared: DeclaredPlace, policy: ResidencyPolicy) -> Iterator[str]:
+def declaration_violations(declared: DeclaredPlace, policy: ResidencyPolicy) -> Iterator[str]:
+    """Why a place may not be used by what is declared of it alone (keyrings, ledgers: directories tell nothing more)."""
     if not _COUNTRY.fullmatch(declared.country):
         yield f"country {declared.country!r} is no ISO 3166-1 code; declare two capitals, such as FI"
     elif declared.country not in policy.allowed_countries:

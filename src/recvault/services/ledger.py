@@ -70,7 +70,7 @@ class Ledger:
 
     def replay(self) -> int:
         """Follows every entry the database has not seen; returns how many."""
-        followed = 0
+        self._store.heal()
         with self._database.begin() as unit:
             head = unit.settings.lock_ledger_head()
             after = self._caught_up(unit, head)
@@ -88,6 +88,7 @@ class Ledger:
     def _caught_up(self, unit: UnitOfWork, head: LedgerHead) -> LedgerHead:
         if self._store.last() == head.sequence:
             return head
+        self._store.heal(head.sequence + 1)
         for entry in self._entries(head.sequence + 1):
             head = _follow(head, entry)
             self._apply(unit, entry)

@@ -6,6 +6,7 @@ on (moving data away from a wrong place must stay possible). What is declared an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -13,20 +14,22 @@ from recvault.domain.audit import Act
 from recvault.domain.errors import ResidencyViolation
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock
-from recvault.domain.residency import DeclaredPlace, PlaceRecord, ResidencyPolicy, violations
+from recvault.domain.residency import DeclaredPlace, PlaceRecord, ResidencyPolicy, declaration_violations, violations
 from recvault.services.audit_log import AuditLog
 
 ACTOR = "system:places"
 
 
 class Places:
-    """Knows whether the object store's place is allowed, as of the last look."""
+    """Knows whether every place is allowed, as of the last look: the object store's by what is declared and what it says,
+    the others (keyring, its replicas, the ledger's second place) by what is declared."""
 
     def __init__(
         self,
         *,
         store: ObjectStore,
         declared: DeclaredPlace,
+        others: Sequence[DeclaredPlace],
         policy: ResidencyPolicy,
         audit: AuditLog,
         clock: Clock,
@@ -34,6 +37,7 @@ class Places:
     ) -> None:
         self._store = store
         self._declared = declared
+        self._others = others
         self._policy = policy
         self._audit = audit
         self._clock = clock
@@ -46,7 +50,9 @@ class Places:
     def check(self) -> tuple[str, ...]:
         """Looks at the store now; returns the violations (none: in order) and notes a change in the audit log."""
         observed = self._store.observe()
-        faults = violations(self._declared, observed, self._policy)
+        faults = violations(self._declared, observed, self._policy) + tuple(
+            f"{place.name}: {fault}" for place in self._others for fault in declaration_violations(place, self._policy)
+        )
         with self._lock:
             before = self._faults if self._looked_at is not None else ()
             self._faults = faults

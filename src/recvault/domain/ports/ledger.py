@@ -19,3 +19,7 @@ class LedgerStore(Protocol):
 
     def last(self) -> int:
         """The highest sequence number in any place, 0 when empty."""
+
+    def heal(self, first: int = 1) -> int:
+        """Copies what one place lacks, from entry ``first`` on, from the other (a crash between the two, a place that was
+        away); returns how many. LedgerFailure where neither has an entry or they differ."""
