@@ -37,6 +37,7 @@ from recvault.domain.errors import (
     Destroyed,
     NotAuthenticated,
     RecvaultError,
+    Unavailable,
 )
 from recvault.domain.ids import uuid7, uuid7_time
 from recvault.domain.ports.database import Database, UnitOfWork
@@ -61,7 +62,7 @@ HEAD = 4096
 """Bytes looked at to tell the media type."""
 
 COMMIT_TRIES = 3
-"""A day key that begins to close under an upload is replaced by the next generation and the commit tried again."""
+"""A day key that begins to close, or a register that changes, under an upload: the commit is prepared anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,8 +136,18 @@ class Ingest:
         except DatabaseUnavailable:
             raise  # the commit may have happened: the object stays, the sweeper knows
         except RecvaultError:
-            self._streams.discard(stored.communication_id)
+            self._discard(stored.communication_id)
             raise
+
+    def _discard(self, communication_id: str) -> None:
+        """Best effort, and never what a row names (content that was kept aside); in doubt it is the sweeper's."""
+        try:
+            with self._database.read() as unit:
+                named = unit.communications.existing_ids([communication_id])
+        except DatabaseUnavailable:
+            return
+        if not named:
+            self._streams.discard(communication_id)
 
     def _hash_ref(self, source: Source, draft: Draft) -> bytes:
         return self._keyring.mac(INDEX_KEY, f"{source.id}\0{draft.source_ref}".encode())
@@ -186,19 +197,21 @@ class Ingest:
         *,
         conflict_of: str | None = None,
     ) -> Receipt:
-        row = self._row(source, draft, ref_hash, parties, stored, conflict_of)
         for attempt in range(1, COMMIT_TRIES + 1):
+            row = self._row(source, draft, ref_hash, parties, stored, conflict_of)
             key_id = self._period_keys.prepare(row.destroy_at)
             wrapped = self._period_keys.wrap(row.id, key_id, stored.data_key)
             row = replace(row, key_id=key_id, wrapped_key=wrapped)
             try:
                 return self._commit_once(source, draft, row, parties, stored)
-            except Conflict:
+            except Conflict as fault:
                 winner = None if ref_hash is None else self._look_up(source, ref_hash)
                 if winner is not None:  # the same upload was quicker by another way
                     return self._settle_duplicate(source, draft, winner, parties, stored)
-                if attempt == COMMIT_TRIES:
-                    raise
+                if attempt == COMMIT_TRIES:  # no refusal: a recording that is intact is taken the next time
+                    raise Unavailable("keys or register changed under the upload each time; send it again") from fault
+                with self._database.read() as unit:
+                    parties = self._customers.resolve(unit, draft)
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _commit_once(
@@ -210,12 +223,7 @@ class Ingest:
                 self._require_in_time(row.id)
                 if unit.accounts.share_source(source.id).revoked_at is not None:
                     raise NotAuthenticated("the source's token was revoked during the upload; nothing was stored")
-                point_id = self._customers.keep_point(unit, parties)
-                row = replace(row, contact_point_id=point_id)
-                unit.register.share_guards(
-                    customer_ids=[row.customer_id] if row.customer_id else [],
-                    contact_point_ids=[point_id] if point_id else [],
-                )
+                row = replace(row, contact_point_id=self._guard(unit, draft, parties))
                 self._period_keys.share(unit, row.key_id)
                 unit.communications.add(row)
                 if row.conflict_of is not None:
@@ -225,6 +233,20 @@ class Ingest:
         except DatabaseUnavailable:
             self._require_committed(row.id)
         return receipt
+
+    def _guard(self, unit: UnitOfWork, draft: Draft, parties: Parties) -> str | None:
+        """Shares the guard rows; Conflict when the register changed since the parties were looked up (a purge dropped
+        the contact point, a relationship ended). Returns the contact point's id."""
+        unit.register.share_guards(
+            customer_ids=[parties.customer_id] if parties.customer_id else [],
+            contact_point_ids=[parties.point.id] if parties.point else [],
+        )
+        if self._customers.resolve(unit, draft) != parties:
+            raise Conflict("the register changed during the upload; the same request works again at once")
+        point_id = self._customers.keep_point(unit, parties)
+        if parties.point is None and point_id is not None:  # made just now, by us or by a racing upload
+            unit.register.share_guards(customer_ids=[], contact_point_ids=[point_id])
+        return point_id
 
     def _require_committed(self, communication_id: str) -> None:
         """An unknown commit is looked up, never undone: raises again unless the row is there."""
