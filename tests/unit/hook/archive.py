@@ -8,15 +8,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from typing_extensions import override
 
 from recvault.interfaces.hook.spool import now
@@ -65,12 +73,13 @@ class Archive:
         self.arrived: list[Arrived] = []
         self.uploads = 0
         self.port = 0
+        self.scheme = "http"
         self.released = threading.Event()
         self.during: Callable[[], None] = lambda: None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def open(self, envelope: bytes) -> Arrived:
         """Opens an envelope, all of it; Tampered."""
@@ -156,12 +165,38 @@ def _handler(archive: Archive) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def certificate(folder: Path) -> Path:
+    """Makes a self-signed certificate for 127.0.0.1 in ``folder``: ``ca.pem`` to trust, and ``server.pem`` with its
+    key to serve (returned)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an archive in a test")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now() - timedelta(days=1))
+        .not_valid_after(now() + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(Encoding.PEM)
+    (folder / "ca.pem").write_bytes(pem)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "server.pem").write_bytes(private + pem)
+    return folder / "server.pem"
+
+
 @contextmanager
-def running() -> Iterator[Archive]:
-    """An archive on loopback."""
+def running(pem: Path | None = None) -> Iterator[Archive]:
+    """An archive on loopback; with TLS when ``pem`` holds its key and certificate."""
     archive = Archive()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(archive))
+    if pem is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        archive.scheme = "https"
     server.daemon_threads = True
+    server.timeout = 5
     archive.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import threading
@@ -24,11 +25,12 @@ from recvault.interfaces.hook.agent import (
     backoff,
     is_due,
 )
+from recvault.interfaces.hook.cli import main
 from recvault.interfaces.hook.client import ArchiveClient, TokenUnreadable, check_url, read_token
 from recvault.interfaces.hook.config import HookConfig
 from recvault.interfaces.hook.log import json_lines
 from recvault.interfaces.hook.spool import AgentRunning, Entry, Sidecar, now
-from tests.unit.hook.archive import Archive, Reply, problem, receipt
+from tests.unit.hook.archive import TOKEN, Archive, Reply, certificate, problem, receipt, running
 from tests.unit.hook.conftest import Host
 
 CONTENT = b"what was said" * 5000
@@ -209,6 +211,40 @@ def test_a_lost_sidecar_is_sent_and_kept_for_a_person(host: Host, archive: Archi
     assert host.agent().once() == REFUSED
     assert archive.arrived[0].content == CONTENT
     assert host.spool.names("refused") == [name]
+
+
+def test_a_full_disk_does_not_keep_the_agent_from_making_room(host: Host, archive: Archive) -> None:
+    first = host.submit(CONTENT, source_id="refused")
+    host.submit(CONTENT, source_id="2")
+    archive.script = [problem(409, "conflict")]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        assert host.agent().once() == REMAINS
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (host.events(), host.spool.names()) == (["spool", "delivered"], [first])
+
+
+def test_over_tls_only_to_who_the_authority_vouches_for(tmp_path: Path) -> None:
+    host_directory = tmp_path / "host"
+    host_directory.mkdir()
+    with running(certificate(tmp_path)) as archive:
+        host = Host(host_directory, archive)
+        host.token.write_text(TOKEN)
+        host.token.chmod(0o600)
+        words = ["enrol", "--url", archive.url, "--token-file", str(host.token), "--spool", str(host.spool_path)]
+        assert main(words) == 75  # not trusted
+        assert main([*words, "--ca-file", str(tmp_path / "ca.pem")]) == 0
+        host.submit(CONTENT)
+        other = tmp_path / "other"
+        other.mkdir()
+        certificate(other)
+        stranger = HookConfig(ca_file=other / "ca.pem")
+        assert Agent(spool=host.spool, config=stranger, log=json_lines(host.lines.append)).once() == REMAINS
+        assert (archive.uploads, "certificate" in host.lines[-1].lower()) == (0, True)
+        assert host.agent().once() == DONE
+        assert [found.content for found in archive.arrived] == [CONTENT]
 
 
 def test_back_off_doubles_to_five_minutes_with_jitter() -> None:

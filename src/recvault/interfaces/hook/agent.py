@@ -71,6 +71,8 @@ class _Pass:
     failed_row: int = 0
     refused: int = 0
     pause: float | None = None
+    troubled: bool = False
+    """The spool could not note what happened: look again later, not at once."""
 
     def is_over(self) -> bool:
         return self.pause is not None or self.failed_row >= ROW_OF_FAILURES
@@ -136,8 +138,8 @@ class Agent:
                 met = self._deliver(everything=False)
             except (SpoolFull, SpoolFault) as fault:
                 self._log("error", "spool", code=fault.code, reason=str(fault))
-                met = _Pass(failed_row=ROW_OF_FAILURES)
-            bad_passes = bad_passes + 1 if met.is_over() else 0
+                met = _Pass(troubled=True)
+            bad_passes = bad_passes + 1 if met.is_over() or met.troubled else 0
             self._stop.wait(self._rest(met, bad_passes))
         self._log("info", "stopped")
         return DONE
@@ -182,16 +184,23 @@ class Agent:
         met = _Pass()
         for entry in self._waiting(everything):
             try:
-                answer = self._upload(entry)
+                self._send(entry, met)
             except Stopped:
                 break
-            except (Unreachable, TokenUnreadable) as fault:
-                self._retry(entry, met, reason=str(fault))
-            else:
-                self._settle(entry, answer, met)
+            except (SpoolFull, SpoolFault) as fault:  # delivering the others makes room
+                met.troubled = True
+                self._log("error", "spool", entry=entry.name, code=fault.code, reason=str(fault))
             if met.is_over():
                 break
         return met
+
+    def _send(self, entry: Entry, met: _Pass) -> None:
+        try:
+            answer = self._upload(entry)
+        except (Unreachable, TokenUnreadable) as fault:
+            self._retry(entry, met, reason=str(fault))
+        else:
+            self._settle(entry, answer, met)
 
     def _waiting(self, everything: bool) -> Iterator[Entry]:
         for name in self._spool.names():
@@ -219,8 +228,8 @@ class Agent:
             return
         met.failed_row = 0
         if verdict.fate is Fate.REFUSED:
-            met.refused += 1
             self._spool.refuse(entry.name, _problem(verdict, answer))
+            met.refused += 1
             facts = {"status": answer.status, "code": problem_code(answer), "reason": verdict.reason}
             self._log("error", "refused", entry=entry.name, **facts)
             return
@@ -229,6 +238,7 @@ class Agent:
 
     def _retry(self, entry: Entry, met: _Pass, *, reason: str, answer: Answer | None = None) -> None:
         met.failed_row += 1
+        met.troubled = met.troubled or entry.sidecar is None
         tries = (entry.sidecar.tries if entry.sidecar else 0) + 1
         wait = self._wait_after(tries)
         if answer is not None and answer.retry_after is not None:

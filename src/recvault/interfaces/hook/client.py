@@ -169,9 +169,12 @@ def _blocks(envelope: BinaryIO, size: int, check: Callable[[], None]) -> Iterato
 def _cause(fault: Exception) -> str:
     """The class of the innermost cause: enough to mend, and free of addresses."""
     inner: BaseException = fault
-    while (next_one := getattr(inner, "reason", None) or inner.__cause__) and isinstance(next_one, BaseException):
-        inner = next_one
-    return type(inner).__name__
+    while True:  # urllib3 keeps a cause as ``reason`` or among its arguments
+        within = [getattr(inner, "reason", None), inner.__cause__, *inner.args]
+        deeper = next((cause for cause in within if isinstance(cause, BaseException)), None)
+        if deeper is None:
+            return type(inner).__name__
+        inner = deeper
 
 
 def _seconds(retry_after: str | None) -> float | None:
