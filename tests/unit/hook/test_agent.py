@@ -147,7 +147,9 @@ def test_a_bad_token_waits_loudly_and_a_new_one_is_read(host: Host, archive: Arc
 
 
 @pytest.mark.parametrize(
-    "value", ["40", (datetime.now(UTC) + timedelta(seconds=45)).strftime("%a, %d %b %Y %H:%M:%S GMT")]
+    "value",
+    ["40", (datetime.now(UTC) + timedelta(seconds=45)).strftime("%a, %d %b %Y %H:%M:%S GMT")],
+    ids=["seconds", "date"],
 )
 def test_retry_after_is_honoured(host: Host, archive: Archive, value: str) -> None:
     host.submit(CONTENT)
@@ -242,7 +244,7 @@ def test_over_tls_only_to_who_the_authority_vouches_for(tmp_path: Path) -> None:
         certificate(other)
         stranger = HookConfig(ca_file=other / "ca.pem")
         assert Agent(spool=host.spool, config=stranger, log=json_lines(host.lines.append)).once() == REMAINS
-        assert (archive.uploads, "certificate" in host.lines[-1].lower()) == (0, True)
+        assert (archive.uploads, "SSLCertVerificationError" in host.lines[-1]) == (0, True)
         assert host.agent().once() == DONE
         assert [found.content for found in archive.arrived] == [CONTENT]
 
