@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from recvault.intake.media import HEAD_BYTES, OPAQUE, content_disposition, decide_media_type, is_playable_inline, sniff
 
-SAMPLES = os.environ.get("RECVAULT_SAMPLES")
+SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 def wav(tag: int, *, before: bytes = b"", subformat: int = 0) -> bytes:
@@ -257,10 +256,9 @@ def expected_of(path: Path) -> str | None:
     return {**BY_SUFFIX, **defaults}[path.suffix.lower()]
 
 
-@pytest.mark.skipif(not SAMPLES, reason="RECVAULT_SAMPLES names no folder of samples")
 @pytest.mark.parametrize("folder", ["audio", "real"])
 def test_sample_recordings(folder: str) -> None:
-    paths = sorted((Path(SAMPLES or "") / folder).iterdir())
+    paths = sorted((SAMPLES / folder).iterdir())
     assert paths
     for path in paths:
         with path.open("rb") as stream:
