@@ -52,13 +52,13 @@ class Host:
         done = submit(file, {"source_id": source_id}, spool=self.spool, enrolment=enrolment.require(self.spool))
         return done.name
 
-    def agent(self) -> Agent:
+    def agent(self, answer_seconds: float = 30) -> Agent:
         return Agent(
             spool=self.spool,
             config=HookConfig(),
             log=json_lines(self.lines.append),
-            connect_seconds=2,
-            answer_seconds=0.5,
+            connect_seconds=10,
+            answer_seconds=answer_seconds,
         )
 
     def events(self) -> list[str]:

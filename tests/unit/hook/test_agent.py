@@ -174,7 +174,7 @@ def test_an_absurd_retry_after_does_not_stop_delivery(host: Host, archive: Archi
 def test_a_connection_that_breaks_is_tried_again(host: Host, archive: Archive, reply: Reply) -> None:
     host.submit(CONTENT)
     archive.script = [reply]
-    assert host.agent().once() == REMAINS
+    assert host.agent(answer_seconds=0.5).once() == REMAINS
     assert host.agent().once() == DONE
     assert [found.content for found in archive.arrived] == [CONTENT]
 
