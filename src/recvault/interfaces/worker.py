@@ -20,6 +20,7 @@ from datetime import datetime, time, timedelta
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.job import Job
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -95,6 +96,10 @@ class Worker:
             # The first hook of a new month must not wait for its key.
             Tick(name="edge-key", trigger=CronTrigger(day=1, hour=0, minute=0, timezone="UTC"), act=self._edge_key),
         )
+
+    def jobs(self) -> list[Job]:
+        """What APScheduler was told, for whoever wants to look."""
+        return list(self._scheduler.get_jobs())
 
     def start(self) -> None:
         """Begins to tick, in threads of its own."""

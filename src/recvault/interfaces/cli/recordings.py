@@ -237,7 +237,7 @@ def search(
     from recvault.domain.communication import SearchQuery
     from recvault.interfaces.http.forms import communication_json, make_cursor, parse_cursor
 
-    with archive_of(context) as archive:
+    with archive_of(context, start=True) as archive:
         actor = actor_named(archive, as_)
         query = SearchQuery(
             customer_id=None if customer is None else _customer(archive, actor, customer),

@@ -49,6 +49,7 @@ def run(*, directory: Path, port: int, once: bool) -> int:
         tell.title(f"recvault demo: an archive in {home.root}, served at {address}")
         bootstrap.initialise(config)
         with bootstrap.build(config) as archive:
+            archive.keyring.confirm_backup()  # of an archive that is thrown away; so every other command works on it
             bootstrap.start(archive, demo=True)
             with _served(archive, bound) as worker:
                 walk = Walk(archive=archive, worker=worker, home=home, address=address, tell=tell)

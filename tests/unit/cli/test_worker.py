@@ -1,0 +1,143 @@
+"""The worker's ticks, on an archive in memory: they come, they do their work, and no fault ends them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from datetime import time as time_of_day
+
+import pytest
+import structlog
+from apscheduler.triggers.interval import IntervalTrigger
+from structlog.testing import capture_logs
+
+from recvault.domain.access import Role
+from recvault.domain.errors import StoreUnavailable
+from recvault.interfaces.worker import Outcome, Rhythm, Tick, Worker
+from tests.support.archives import World, make_world
+
+QUICK = Rhythm(sequencing=0.05, closing=0.1, overdue=0.1, places=0.1, daily=0.1)
+
+
+@pytest.fixture
+def world() -> World:
+    structlog.reset_defaults()
+    return make_world()
+
+
+def eventually(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def tick(act: Callable[[], Outcome], *, destroys: bool = False, quiet: bool = False) -> Tick:
+    return Tick(name="test", trigger=IntervalTrigger(days=1), act=act, destroys=destroys, quiet=quiet)
+
+
+def numbered(world: World) -> int:
+    with world.archive.database.read() as unit:
+        return unit.audit.head().size
+
+
+def test_a_running_worker_numbers_entries_and_destroys_what_a_night_left(world: World) -> None:
+    stored = world.store("call-1")
+    world.later(days=300)
+    worker = Worker(world.archive, rhythm=QUICK)
+    worker.start()
+    try:
+        eventually(lambda: numbered(world) > 0)
+        eventually(lambda: world.archive.purge.absent(stored.id))
+    finally:
+        worker.stop()
+    with world.archive.database.read() as unit:
+        assert unit.destructions.get(stored.id).certificate_inaccessible is not None
+
+
+def test_what_became_due_since_the_last_night_waits_for_the_next(world: World) -> None:
+    stored = world.store("call-1", tags=frozenset({"do-not-keep"}))
+    worker = Worker(world.archive)
+    world.clock.set(stored.destroy_at)
+    worker.now("overdue")
+    assert not world.archive.purge.absent(stored.id)
+    worker.now("purge")
+    assert world.archive.purge.absent(stored.id)
+
+
+def test_a_hold_is_left_alone_by_the_ticks(world: World) -> None:
+    stored = world.store("call-1")
+    actor = world.actor(Role.PRIVACY_HANDLER)
+    review = datetime(2028, 1, 1, tzinfo=UTC).date()
+    world.archive.holds.place(actor, reason="a claim", review_on=review, communication_id=stored.id)
+    world.later(days=300)
+    worker = Worker(world.archive)
+    for name in ("purge", "overdue", "closing"):
+        worker.now(name)
+    assert not world.archive.purge.absent(stored.id)
+
+
+def test_a_fault_raised_on_purpose_is_logged_and_ends_nothing(world: World) -> None:
+    def away() -> Outcome:
+        raise StoreUnavailable("the object store does not answer; see to it")
+
+    worker = Worker(world.archive)
+    with capture_logs() as lines:
+        worker.run(tick(away, destroys=True))
+        worker.run(tick(lambda: {"done": 1}, destroys=True))
+    assert [(line["event"], line.get("code")) for line in lines] == [
+        ("tick failed", "store-unavailable"),
+        ("tick", None),
+    ]
+
+
+def test_ticks_with_nothing_to_tell_are_quiet(world: World) -> None:
+    worker = Worker(world.archive)
+    with capture_logs() as lines:
+        worker.run(tick(lambda: {"done": 0}, quiet=True))
+        worker.run(tick(lambda: {"done": 0}))
+    assert len(lines) == 1
+
+
+def test_ticks_that_destroy_never_overlap(world: World) -> None:
+    worker, inside, most = Worker(world.archive), 0, 0
+
+    def slow() -> Outcome:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.05)
+        inside -= 1
+        return {}
+
+    threads = [threading.Thread(target=worker.run, args=[tick(slow, destroys=True)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "night"),
+    [  # Helsinki is two hours ahead of UTC in winter, three in summer.
+        (datetime(2026, 11, 22, 0, 29, tzinfo=UTC), datetime(2026, 11, 21, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 11, 22, 0, 30, tzinfo=UTC), datetime(2026, 11, 22, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 11, 22, 23, 0, tzinfo=UTC), datetime(2026, 11, 22, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 7, 1, 12, 0, tzinfo=UTC), datetime(2026, 6, 30, 23, 30, tzinfo=UTC)),
+    ],
+)
+def test_the_night_before(world: World, now: datetime, night: datetime) -> None:
+    worker = Worker(world.archive, nightly_at=time_of_day(2, 30))
+    assert worker.last_night(now) == night
+
+
+def test_late_and_missed_ticks_still_run_once(world: World) -> None:
+    worker = Worker(world.archive)
+    worker.start()
+    jobs = worker.jobs()
+    worker.stop()
+    assert {job.id for job in jobs} == {tick.name for tick in worker.ticks()}
+    assert [(job.misfire_grace_time, job.coalesce, job.max_instances) for job in jobs] == [(None, True, 1)] * len(jobs)
