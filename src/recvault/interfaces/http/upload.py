@@ -14,6 +14,7 @@ import asyncio
 import queue
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from typing import Protocol
 
 from python_multipart.exceptions import FormParserError
@@ -21,7 +22,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from recvault.domain.communication import Receipt
-from recvault.domain.errors import ContentMismatch, InvalidInput, RecvaultError, TooLarge
+from recvault.domain.errors import ContentMismatch, InvalidInput, KeyNotFound, RecvaultError, Tampered, TooLarge
 from recvault.sealing.edge import EdgeOpener
 
 SEALED = "application/vnd.recvault.sealed"
@@ -142,13 +143,28 @@ class SealedSubmission:
         return self._opener.metadata
 
     def feed(self, data: bytes) -> Iterable[bytes]:
-        """See :class:`Submission`; Tampered when the envelope was altered."""
-        piece = self._opener.feed(data)
+        """See :class:`Submission`."""
+        with _envelope_faults():
+            piece = self._opener.feed(data)
         return (piece,) if piece else ()
 
     def close(self) -> bytes:
         """See :class:`Submission`."""
-        return self._opener.close()
+        with _envelope_faults():
+            return self._opener.close()
+
+
+@contextmanager
+def _envelope_faults() -> Iterator[None]:
+    """An envelope that does not open is the sender's to mend, not a fault of the archive."""
+    try:
+        yield
+    except Tampered as fault:
+        raise ContentMismatch(
+            "the sealed envelope was cut or altered on its way; send it again from its spool"
+        ) from fault
+    except KeyNotFound as fault:
+        raise InvalidInput("the envelope is sealed to a key of another archive; enrol the hook here again") from fault
 
 
 def submission_for(request: Request, *, metadata_limit: int, open_key: Callable[[str, bytes], bytes]) -> Submission:
