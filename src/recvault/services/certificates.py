@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from recvault.domain.communication import Communication
 from recvault.domain.destruction import Destruction, Stage
-from recvault.domain.errors import CertificateInvalid, Tampered
+from recvault.domain.errors import CertificateInvalid, KeyNotFound, Tampered
 from recvault.domain.ids import canonical_json, is_uuid7
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.system import Entropy
@@ -81,7 +81,7 @@ class Certificates:
                 "verification": {"method": LOOKED_FOR, "result": "none found", "at": absent_at.isoformat()},
                 "claims": {
                     "content_unreachable_since": unreachable.isoformat(),
-                    "keys_still_alive": list(item.key_ids),
+                    "keys_still_alive": [key_id for key_id in item.key_ids if self._may_open(key_id)],
                     "note": "a backup of the database made before the erasure still opens the item until these keys "
                     "are destroyed; the certificate of stage 'complete' says when they were",
                 },
@@ -104,6 +104,13 @@ class Certificates:
                 },
             }
         )
+
+    def _may_open(self, key_id: str) -> bool:
+        """Whether the keyring has not seen the key's end (a key it does not know may still open)."""
+        try:
+            return self._keyring.info(key_id).destroyed_at is None
+        except KeyNotFound:
+            return True
 
     def public_key(self) -> bytes:
         """The raw Ed25519 public key that verifies certificates."""

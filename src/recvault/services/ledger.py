@@ -61,18 +61,21 @@ class Ledger:
         with self._database.read() as unit:
             head = unit.settings.ledger_head()
         last = self._store.last()
-        if last < head.sequence:
-            raise LedgerFailure(
-                f"the ledger ends at entry {last}, the database has followed it to {head.sequence}: entries are missing; "
-                "put the ledger's places back from their copies before serving"
-            )
+        _require_reaching(last, head)
         return last - head.sequence
+
+    def follow(self, unit: UnitOfWork) -> None:
+        """Follows, in the caller's transaction, what a writer left that never committed: a hold that is in the ledger
+        counts even when its commit was lost. Guards are locked before (the head comes last)."""
+        if self._store.last() != unit.settings.ledger_head().sequence:
+            self._caught_up(unit, unit.settings.lock_ledger_head())
 
     def replay(self) -> int:
         """Follows every entry the database has not seen; returns how many."""
         self._store.heal()
         with self._database.begin() as unit:
             head = unit.settings.lock_ledger_head()
+            self._require_known(head)
             after = self._caught_up(unit, head)
             followed = after.sequence - head.sequence
             unit.commit()
@@ -86,7 +89,9 @@ class Ledger:
         return head
 
     def _caught_up(self, unit: UnitOfWork, head: LedgerHead) -> LedgerHead:
-        if self._store.last() == head.sequence:
+        last = self._store.last()
+        _require_reaching(last, head)
+        if last == head.sequence:
             return head
         self._store.heal(head.sequence + 1)
         for entry in self._entries(head.sequence + 1):
@@ -100,6 +105,15 @@ class Ledger:
             )
         unit.settings.set_ledger_head(head)
         return head
+
+    def _require_known(self, head: LedgerHead) -> None:
+        """The entry the database followed last is still the one it followed."""
+        _require_reaching(self._store.last(), head)
+        if head.sequence and next(self._entries(head.sequence)).digest() != head.digest:
+            raise LedgerFailure(
+                f"entry {head.sequence} of the ledger is not the one the database followed: ledger and database belong to "
+                "different histories; put the one that was exchanged back from its copy before serving"
+            )
 
     def _apply(self, unit: UnitOfWork, entry: LedgerEntry) -> None:
         if entry.kind is LedgerKind.HOLD_PLACED:
@@ -162,6 +176,14 @@ def _release_again(unit: UnitOfWork, entry: LedgerEntry) -> None:
         return
     if hold.released_at is None:
         unit.holds.release(hold.id, by=str(entry.body["by"]), at=entry.at)
+
+
+def _require_reaching(last: int, head: LedgerHead) -> None:
+    if last < head.sequence:
+        raise LedgerFailure(
+            f"the ledger ends at entry {last}, the database has followed it to {head.sequence}: entries are missing; "
+            "put the ledger's places back from their copies before serving"
+        )
 
 
 def _follow(head: LedgerHead, entry: LedgerEntry) -> LedgerHead:

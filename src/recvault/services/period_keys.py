@@ -8,12 +8,13 @@ and then counts zero. A destroyed key counts as gone only when no process can st
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta, tzinfo
 
 from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication
-from recvault.domain.errors import Conflict, NotFound
+from recvault.domain.errors import Conflict, KeyDestroyed, KeyNotFound, NotFound
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.keyring import KeyKind, Keyring
@@ -78,6 +79,20 @@ class PeriodKeys:
         wrapped = self.wrap(communication.id, key_id, self.unwrap(communication))
         unit.communications.rewrap(communication.id, key_id=key_id, wrapped_key=wrapped)
 
+    def gone_since(self, key_ids: Collection[str]) -> dict[str, datetime] | None:
+        """Since when each of the keys is gone from every place, by the keyring's own word; None while one may still open."""
+        lease = timedelta(seconds=self._keyring.cache_seconds)
+        gone: dict[str, datetime] = {}
+        for key_id in key_ids:
+            try:
+                at = self._keyring.info(key_id).destroyed_at
+            except KeyNotFound:
+                at = None
+            if at is None or at + lease > self._clock.now():
+                return None
+            gone[key_id] = at
+        return gone
+
     def close_due(self) -> list[str]:
         """Closes every key whose period is over and that nothing due still needs; returns the ids destroyed now.
 
@@ -118,12 +133,21 @@ class PeriodKeys:
     def _add(self, unit: UnitOfWork, kind: str, period: str) -> str:
         generation = unit.period_keys.last_generation(period) + 1
         key_id = f"{kind}/{period}/{generation}"
-        self._keyring.ensure(key_id, KeyKind.WRAP)
+        while self._is_spent(key_id):  # a restored database has forgotten generations that the keyring remembers
+            generation += 1
+            key_id = f"{kind}/{period}/{generation}"
         unit.period_keys.add(
             PeriodKey(key_id=key_id, period=period, generation=generation, created_at=self._clock.now())
         )
         self._audit.record(unit, actor=ACTOR, act=Act.KEY_CREATED, target=key_id)
         return key_id
+
+    def _is_spent(self, key_id: str) -> bool:
+        try:
+            self._keyring.ensure(key_id, KeyKind.WRAP)
+        except KeyDestroyed:
+            return True
+        return False
 
     def _move_survivors(self, key: PeriodKey, now: datetime) -> bool:
         """Re-wraps what outlives the period; False when something is still to be purged under this key."""

@@ -7,8 +7,9 @@ rule 7 (the end is computed again from the facts; a row that differs stops and w
 Protocol steps, labelled in :meth:`Purge.run_batch`:
 
  1. claim due rows in id order; 2. ledger intent, one signed entry; 3. one transaction: guards, rows, holds, ends, shred;
- 4. abort uploads, delete all versions; 5. list and find nothing; 6. one transaction: certificate, tombstone, row gone;
- 7. ledger outcome. Rows found ``destroying`` (a crash after 3) go straight to 4.
+ 4. abort uploads, delete all versions; 5. list and find nothing; 6. one transaction: certificate, tombstone, row gone, and
+ 7. before it commits, the ledger outcome. Rows found ``destroying`` (a crash after 3) go straight to 4. What could not be
+ finished keeps its claim until the lease ends, so that a store that refuses some items does not hold up the others.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from recvault.domain.accounts import SignedPolicy
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, State
 from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
-from recvault.domain.errors import StoreUnavailable
+from recvault.domain.errors import Conflict, StoreUnavailable
 from recvault.domain.ids import uuid7
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
@@ -114,7 +115,7 @@ class Purge:
 
     def _settle(self, report: PurgeReport) -> PurgeReport:
         report.keys_destroyed += self._period_keys.close_due()
-        report.completed += self.complete()
+        self._complete(report)
         return report
 
     def run_batch(self, worker: str, report: PurgeReport) -> bool:
@@ -146,17 +147,20 @@ class Purge:
         policies: dict[str, SignedPolicy] = {}
         with self._database.begin() as unit:
             rows = self._lock(unit, list(fences))
+            self._ledger.follow(unit)  # holds of ledger and database together
             held = unit.holds.covering([row.id for row in rows])
             back: list[str] = []
             for row in rows:
                 item = fences[row.id]
+                if row.state is not State.STORED:
+                    continue  # another worker took the claim over and shredded it; the rest is its to do
                 if row.id in held or row.destroy_at > started_at:
                     report.kept.append(row.id)
                     back.append(row.id)
-                elif self._retention.with_ends(row).destroy_at != row.destroy_at:
+                elif self._retention.with_ends(row, unit).destroy_at != row.destroy_at:
                     self._stop(unit, row, report)
                     back.append(row.id)
-                elif row.state is State.STORED:
+                else:
                     policy = policies.setdefault(row.policy_version, unit.policies.get(row.policy_version))
                     self._shred_row(unit, row, item, batch, policy, worker, started_at)
                     shredded.append(item)
@@ -224,15 +228,15 @@ class Purge:
         missing = {item.communication_id for item in items} - {item.communication_id for item in gone}
         report.unfinished += sorted(missing)
         absent_at = self._clock.now()
+        if not gone:
+            return
+        done = [item.communication_id for item in gone]
         with self._database.begin() as unit:  # 6
             for item in gone:
                 self._certify(unit, item, worker, absent_at)
-            unit.communications.release_claims(sorted(missing), worker)
+            self._ledger.append(unit, LedgerKind.DONE, {"items": done})  # 7
             unit.commit()
-        if gone:
-            done = [item.communication_id for item in gone]
-            report.destroyed += done
-            self._ledger.write(LedgerKind.DONE, {"items": done})  # 7
+        report.destroyed += done
 
     def _delete_objects(self, ids: Sequence[str]) -> None:
         found: list[ObjectVersion] = []
@@ -262,44 +266,65 @@ class Purge:
 
     # --- afterwards
 
-    def complete(self) -> list[str]:
-        """Issues *complete* for every destruction none of whose keys is left; returns the ids."""
-        done: list[str] = []
-        while True:
-            with self._database.begin() as unit:
-                ready = unit.destructions.completable(self._limits.batch)
-                now = self._clock.now()
-                for item in ready:
-                    keys = {key: unit.period_keys.get(key).destroyed_at or now for key in item.key_ids}
-                    certificate = self._certificates.complete(item, keys=keys, now=now)
-                    unit.destructions.set_complete(item.communication_id, at=now, certificate=certificate)
-                    self._audit.record(unit, actor=ACTOR, act=Act.COMPLETE, target=item.communication_id)
-                unit.commit()
-            done += [item.communication_id for item in ready]
-            if len(ready) < self._limits.batch:
-                return done
+    def _complete(self, report: PurgeReport) -> None:
+        """Issues *complete* for every destruction none of whose keys is left, by the word of the keyring: a database that
+        calls a living key destroyed gets no signature, the item is reported as stopped."""
+        more = True
+        while more:
+            done: list[str] = []
+            try:
+                with self._database.begin() as unit:
+                    ready = unit.destructions.completable(self._limits.batch)
+                    for item in ready:
+                        if self._complete_one(unit, item):
+                            done.append(item.communication_id)
+                        elif item.communication_id not in report.stopped:
+                            report.stopped.append(item.communication_id)
+                    unit.commit()
+            except Conflict:
+                return  # another worker issues them just now
+            report.completed += done
+            more = len(ready) == self._limits.batch and bool(done)
+
+    def _complete_one(self, unit: UnitOfWork, item: Destruction) -> bool:
+        keys = self._period_keys.gone_since(item.key_ids)
+        if keys is None:
+            return False
+        now = self._clock.now()
+        certificate = self._certificates.complete(item, keys=keys, now=now)
+        unit.destructions.set_complete(item.communication_id, at=now, certificate=certificate)
+        self._audit.record(unit, actor=ACTOR, act=Act.COMPLETE, target=item.communication_id)
+        return True
 
     def recheck(self) -> list[str]:
         """Looks again for what was certified in the last 30 days; returns ids that came back and were deleted again."""
         now = self._clock.now()
         returned: list[str] = []
-        with self._database.read() as unit:
-            items = unit.destructions.to_recheck(
-                since=now - self._limits.recheck_for,
-                before=now - self._limits.recheck_every,
-                limit=self._limits.batch,
-            )
-        for item in items:
-            if not self.absent(item.communication_id):
-                self._delete_objects([item.communication_id])
-                returned.append(item.communication_id)
-                self._audit.note(
-                    actor=ACTOR, act=Act.STOPPED, target=item.communication_id, detail={"reason": "object-came-back"}
+        more = True
+        while more:
+            with self._database.read() as unit:
+                items = unit.destructions.to_recheck(
+                    since=now - self._limits.recheck_for,
+                    before=now - self._limits.recheck_every,
+                    limit=self._limits.batch,
                 )
-        with self._database.begin() as unit:
-            unit.destructions.note_rechecked([item.communication_id for item in items], now)
-            unit.commit()
+            absent = [item.communication_id for item in items if self._is_or_becomes_absent(item, returned)]
+            with self._database.begin() as unit:
+                unit.destructions.note_rechecked(absent, now)
+                unit.commit()
+            more = len(items) == self._limits.batch and bool(absent)
         return returned
+
+    def _is_or_becomes_absent(self, item: Destruction, returned: list[str]) -> bool:
+        if self.absent(item.communication_id):
+            return True
+        if item.communication_id not in returned:
+            returned.append(item.communication_id)
+            self._audit.note(
+                actor=ACTOR, act=Act.STOPPED, target=item.communication_id, detail={"reason": "object-came-back"}
+            )
+        self._delete_objects([item.communication_id])
+        return self.absent(item.communication_id)
 
     def _obstacle(self) -> str | None:
         """Why nothing may be destroyed now: no signed policy, or clocks that disagree."""

@@ -8,6 +8,7 @@ transaction, and leaves an audit entry with before and after.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, tzinfo
 
@@ -103,10 +104,10 @@ class Retention:
         """Whether the source marked a communication as not to be kept."""
         return self.active().do_not_keep.tag in tags
 
-    def with_ends(self, row: Communication) -> Communication:
+    def with_ends(self, row: Communication, unit: UnitOfWork | None = None) -> Communication:
         """The row with purposes and ``destroy_at`` as the policy gives them from its facts; by the version it names,
-        or by the one in force when it names none yet."""
-        policy = self._policy(row.policy_version) if row.policy_version else self.active()
+        or by the one in force when it names none yet. Inside a transaction, give its ``unit``."""
+        policy = self._policy(row.policy_version, unit) if row.policy_version else self.active()
         ends = evaluate(policy, row.facts(), self._zone)
         return replace(row, destroy_at=ends.destroy_at, purposes=_records(ends), policy_version=policy.version)
 
@@ -126,7 +127,7 @@ class Retention:
         for row in unit.communications.lock(unit.communications.ids_of_customer(customer_id)):
             if row.state is State.STORED:
                 unit.communications.set_relationship_ended([row.id], ended_at)
-                moved = self.with_ends(replace(row, relationship_ended_at=ended_at))
+                moved = self.with_ends(replace(row, relationship_ended_at=ended_at), unit)
                 self._move(unit, row, moved, by=by, act=Act.RETENTION_MOVED)
 
     def _mark(self, actor: Actor, communication_id: str, at: datetime | None, act: Act) -> Communication:
@@ -143,7 +144,7 @@ class Retention:
             if not decision.allowed:
                 raise Forbidden(f"this is not open to you ({decision.reason})")
             unit.communications.set_do_not_keep(communication_id, at)
-            moved = self.with_ends(replace(locked[0], do_not_keep_at=at))
+            moved = self.with_ends(replace(locked[0], do_not_keep_at=at), unit)
             self._move(unit, locked[0], moved, by=actor.id, act=act)
             unit.commit()
         return self._find(communication_id)
@@ -174,10 +175,10 @@ class Retention:
             )
         return found[0]
 
-    def _policy(self, version: str) -> Policy:
+    def _policy(self, version: str, unit: UnitOfWork | None = None) -> Policy:
         if version not in self._parsed:
-            with self._database.read() as unit:
-                self._parsed[version] = parse_policy(unit.policies.get(version).text.encode())
+            with nullcontext(unit) if unit is not None else self._database.read() as reading:
+                self._parsed[version] = parse_policy(reading.policies.get(version).text.encode())
         return self._parsed[version]
 
 
