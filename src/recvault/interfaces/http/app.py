@@ -15,6 +15,7 @@ from recvault import __version__
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
 from recvault.interfaces.http import communications, problems, register
+from recvault.interfaces.web import routes as web
 
 log = structlog.get_logger()
 
@@ -30,6 +31,8 @@ def create_app(archive: Archive) -> FastAPI:
     app.middleware("http")(_around)
     app.include_router(communications.router)
     app.include_router(register.router)
+    if archive.config.server.web_enabled:
+        app.include_router(web.router)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     app.add_api_route("/readyz", _readyz, include_in_schema=False)
     return app

@@ -109,7 +109,12 @@ class CustomerSearchForm(Form):
 
 def make_cursor(row: Communication) -> str:
     """The keyset position after ``row``, opaque to the caller."""
-    text = json.dumps([row.started_at.isoformat(), row.id])
+    return position_cursor(row.started_at, row.id)
+
+
+def position_cursor(moment: datetime, identifier: str) -> str:
+    """A keyset position as :func:`parse_cursor` reads it."""
+    text = json.dumps([moment.isoformat(), identifier])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -1,0 +1,223 @@
+"""What every page does: refuse whoever is not at this machine, know the person, render, and turn errors into calm pages.
+
+Keeps: no page leaves without its security headers; nothing is served that came through a proxy or from another host (the
+page has no second factor and no lock-out yet, so it is for loopback only); content of fields is only ever escaped text.
+Left to others: who may do what (services), problem documents of the API (``http.problems``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from functools import cached_property
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import structlog
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from recvault.bootstrap import Archive
+from recvault.config.fields import host_of, is_loopback
+from recvault.domain.access import TABLE, Action, Actor, Subject, decide, sees_customer_masked, visible_sets
+from recvault.domain.accounts import User
+from recvault.domain.communication import Communication
+from recvault.domain.errors import Forbidden, NotAuthenticated, RecvaultError
+from recvault.domain.purpose import Purpose
+from recvault.interfaces.http.identity import COOKIE, archive_of, person_of
+from recvault.interfaces.http.problems import status_of
+from recvault.interfaces.web import words
+from recvault.interfaces.web.errors import explained
+from recvault.interfaces.web.languages import DEFAULT, LANGUAGES, Wording, templates
+from recvault.interfaces.web.static import address
+from recvault.services.accounts import actor_of
+
+log = structlog.get_logger()
+
+LANGUAGE_COOKIE = "lang"
+PURPOSES = (Purpose.VERIFICATION, Purpose.TRAINING, Purpose.REQUEST)
+"""Those that the page offers; disclosures to authorities have a workflow of their own."""
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+LEADS_BACK = re.compile(r"/(communications|destructions)/[0-9a-f-]{36}", re.ASCII)
+"""Pages that the sign-in page may lead on to."""
+
+# What a proxy adds: with any of these, the client's address is not the reader's.
+PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+
+
+class NotHere(Forbidden):
+    """The page was asked for from elsewhere than this machine."""
+
+
+def require_loopback(request: Request) -> None:
+    """Returns when the request comes from this machine itself, under its loopback name; NotHere otherwise.
+
+    The name in Host is looked at as well: a foreign name that resolves to loopback (DNS rebinding) is refused.
+    """
+    client = "" if request.client is None else request.client.host.removeprefix("::ffff:")
+    direct = not any(name in request.headers for name in PROXY_HEADERS)
+    if not (direct and is_loopback(client) and is_loopback(host_of(request.headers.get("host", "")))):
+        raise NotHere(
+            "this page opens only on the archive's own machine, until second factors are there; use it at the machine "
+            "itself or through an SSH tunnel to it"
+        )
+
+
+class Page:
+    """One request for a page: who asks, in which language, and rendering for them."""
+
+    def __init__(self, request: Request, user: User | None) -> None:
+        self.request = request
+        self.archive: Archive = archive_of(request)
+        self.user = user
+        self.now = self.archive.clock.now()
+
+    @property
+    def actor(self) -> Actor:
+        """The person as access control sees them; NotAuthenticated when nobody is signed in."""
+        if self.user is None:
+            raise NotAuthenticated("sign in")
+        return actor_of(self.user)
+
+    @cached_property
+    def wording(self) -> Wording:
+        """The language chosen here, else the one of this browser, else the person's own."""
+        asked = (
+            self.request.query_params.get("lang", ""),
+            self.request.cookies.get(LANGUAGE_COOKIE, ""),
+            "" if self.user is None else self.user.language,
+        )
+        code = next((code for code in asked if code in LANGUAGES), DEFAULT)
+        return Wording(code=code, zone=self.archive.config.retention.zone, now=self.now)
+
+    def may(self, action: Action, communication: Communication | None = None, purpose: Purpose | None = None) -> bool:
+        """Whether a control for the act is worth showing; the services decide again."""
+        if self.user is None:
+            return False
+        subject = Subject(communication=communication)
+        return decide(self.actor, action, subject, purpose, self.now).allowed
+
+    def purposes(self, action: Action) -> tuple[Purpose, ...]:
+        """The purposes that the person's roles of this moment have for the act."""
+        rules = [TABLE[action][role] for role in self.actor.roles(self.now) if role in TABLE[action]]
+        return tuple(purpose for purpose in PURPOSES if any(purpose in rule.purposes for rule in rules))
+
+    def masks(self, purpose: Purpose) -> bool:
+        """Whether customers' names are hidden from this person for the purpose."""
+        return self.archive.config.access.mask_customer_for_trainers and sees_customer_masked(
+            self.actor, purpose, self.now
+        )
+
+    def render(self, template: str, status: int = 200, /, **values: object) -> Response:
+        """The page as HTML, with the language choice kept when one was just made."""
+        body = templates(self.wording.code).get_template(template).render(self._shared() | values)
+        response = HTMLResponse(body, status_code=status)
+        if self.request.query_params.get("lang") in LANGUAGES:
+            response.set_cookie(
+                LANGUAGE_COOKIE, self.wording.code, max_age=365 * 24 * 3600, samesite="lax", httponly=True
+            )
+        return response
+
+    def _shared(self) -> dict[str, object]:
+        signed_in = self.user is not None
+        return {
+            "f": self.wording,
+            "words": words,
+            "user": self.user,
+            "controller": self.archive.config.controller.name,
+            "languages": LANGUAGES,
+            "here": self.request.url.path if self.request.method == "GET" else "/",
+            "static": address,
+            "shows": {
+                "search": signed_in and bool(visible_sets(self.actor, None, self.now)),
+                "holds": self.may(Action.HOLD_LIST),
+                "destructions": self.may(Action.CERTIFICATE_READ),
+            },
+        }
+
+
+def anybody(request: Request) -> Page:
+    """A page that needs no sign-in."""
+    return Page(request, None)
+
+
+def signed_in(request: Request) -> Page:
+    """A page of the person behind the session; NotAuthenticated otherwise."""
+    return Page(request, person_of(request))
+
+
+AnybodyDep = Annotated[Page, Depends(anybody)]
+PageDep = Annotated[Page, Depends(signed_in)]
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:  # type: ignore[explicit-override]
+        """The route's own handler between the loopback check and the error pages."""
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                require_loopback(request)
+                response = await inner(request)
+            except (RecvaultError, RequestValidationError) as error:
+                response = await run_in_threadpool(_error_page, request, error)
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return handle
+
+
+def see_other(path: str) -> Response:
+    """A redirect after a form, so that reloading repeats nothing."""
+    return RedirectResponse(path, status_code=303)
+
+
+def _error_page(request: Request, error: RecvaultError | RequestValidationError) -> Response:
+    if isinstance(error, NotAuthenticated):
+        return _to_sign_in(request)
+    page = Page(request, None if isinstance(error, NotHere) else _person_if_any(request))
+    status = status_of(error) if isinstance(error, RecvaultError) else 422
+    if status >= 500:
+        log.error("page failed", error=str(error), status=status)
+    heading, text = explained(error, page.wording)
+    return page.render("error.html", status, heading=heading, text=text, request_id=request.state.request_id)
+
+
+def _to_sign_in(request: Request) -> Response:
+    """To the sign-in page, and from there back to where a link led.
+
+    A link in another site's page (a case system) brings no SameSite=Strict cookie along: the browser is asked to come once
+    more, from here.
+    """
+    had_session = COOKIE in request.cookies
+    if not had_session and request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+        return Page(request, None).render("again.html")
+    asked = {"ended": "1"} if had_session else {}
+    if request.method == "GET" and LEADS_BACK.fullmatch(request.url.path):
+        asked["next"] = request.url.path
+    response = see_other("/sign-in" + (f"?{urlencode(asked)}" if asked else ""))
+    if had_session:
+        response.delete_cookie(COOKIE, path="/")
+    return response
+
+
+def _person_if_any(request: Request) -> User | None:
+    try:
+        return person_of(request)
+    except RecvaultError:
+        return None

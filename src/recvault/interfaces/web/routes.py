@@ -1,0 +1,11 @@
+"""The page's routes, gathered; ``http.app`` includes them when ``server.web_enabled`` is on."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from recvault.interfaces.web import communication, evidence, searching, session
+
+router = APIRouter(include_in_schema=False)
+for part in (session, searching, communication, evidence):
+    router.include_router(part.router)

@@ -1,0 +1,118 @@
+"""What codes are called in front of people. English here; the catalogues hold the other languages.
+
+Keeps one word for one thing: every page takes its words from these tables. A code that is in no table is shown as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recvault.domain.access import Role
+
+
+def N_(text: str) -> str:
+    """Marks a text for translation and leaves it as it is (the name is the one that extractors of translations look for)."""
+    return text
+
+
+CHANNELS: Mapping[str, str] = {
+    "call": N_("call"),
+    "email": N_("e-mail"),
+    "sms": N_("text message"),
+    "chat": N_("instant message"),
+}
+
+DIRECTIONS: Mapping[str, str] = {
+    "inbound": N_("inbound"),
+    "outbound": N_("outbound"),
+    "internal": N_("internal"),
+}
+
+PURPOSES: Mapping[str, str] = {
+    "verification": N_("verification"),
+    "training": N_("training"),
+    "request": N_("request of a data subject"),
+    "authority": N_("disclosure to an authority"),
+}
+
+ATTENTION: Mapping[str, str] = {
+    "empty_content": N_("the recording is empty"),
+    "starts_in_future": N_("the source says that it starts in the future"),
+    "ends_before_start": N_("the source says that it ends before its start"),
+    "time_unreadable": N_("the time given by the source could not be read"),
+    "no_notice": N_("no privacy notice version was given"),
+    "unknown_customer": N_("no customer was found"),
+    "ambiguous_customer": N_("several customers match; choose one"),
+    "unknown_agent": N_("the agent is not in the directory"),
+    "number_not_recognised": N_("the number or address was not recognised"),
+    "business_id_invalid": N_("the business id is not valid"),
+    "identity_code_masked": N_("a personal identity code was hidden"),
+    "unknown_field": N_("the source sent a field that is not known"),
+    "value_not_understood": N_("the source sent a value that was not understood"),
+    "media_type_differs": N_("the content is not of the announced media type"),
+    "conflicting_content": N_("the source sent other content under the same id"),
+    "overdue_on_arrival": N_("its retention period was over when it arrived"),
+}
+
+REASONS: Mapping[str, str] = {
+    "complaint": N_("complaint"),
+    "order-check": N_("checking an order"),
+    "agreement-check": N_("checking an agreement"),
+    "billing": N_("billing"),
+    "claim": N_("claim"),
+}
+
+ROLES: Mapping[Role, str] = {
+    Role.AGENT: N_("agent"),
+    Role.VERIFIER: N_("verifier"),
+    Role.TRAINER: N_("trainer"),
+    Role.TRAINEE: N_("trainee"),
+    Role.TEAM_LEAD: N_("team lead"),
+    Role.PRIVACY_HANDLER: N_("privacy handler"),
+    Role.APPROVER: N_("approver"),
+    Role.AUDITOR: N_("auditor"),
+    Role.ADMINISTRATOR: N_("administrator"),
+}
+
+STAGES: Mapping[str, str] = {
+    "shredded": N_("data key destroyed"),
+    "inaccessible": N_("inaccessible"),
+    "complete": N_("complete"),
+}
+
+TRIGGERS: Mapping[str, str] = {
+    "retention": N_("the retention period ended"),
+    "do_not_keep": N_("the customer asked not to be recorded"),
+    "ledger_replay": N_("destroyed again after a restore, as the ledger says"),
+}
+
+# Why a look at a communication was refused, by the code of the permission table.
+REFUSALS: Mapping[str, str] = {
+    "no-role": N_("None of your roles covers this. Ask for the role if your work needs it."),
+    "purpose-missing": N_("Choose what you need it for."),
+    "purpose-not-for-role": N_("Your role does not cover this purpose. Choose another purpose, or ask for the role."),
+    "not-released": N_("It has not been released to you. Ask the trainer."),
+    "not-own": N_("It is not one of your own contacts."),
+    "out-of-scope": N_("It belongs to a team or queue outside your role."),
+    "restricted": N_("Its processing is restricted. Ask the privacy handler."),
+    "destroying": N_("It is being destroyed."),
+    "purpose-not-live": N_("It is no longer kept for this purpose. It may still be open for another one."),
+}
+
+# What other parts of the archive say that may reach a person here; translated by the sentence itself.
+SENTENCES = (
+    N_("name or password is wrong"),
+    N_("this account is closed"),
+    N_("this hold is released already"),
+    N_("a hold needs a reason of 1 to 500 characters"),
+    N_("the review date must lie ahead; give a later date"),
+    N_("opening for verification needs a case reference here"),
+    N_("the case reference does not have the form that this archive asks for"),
+    N_("a case reference has at most 200 characters"),
+    N_("there is no such communication"),
+    N_("this communication has been destroyed"),
+    N_("this playback has ended; open the communication again"),
+    N_("this request came from another site; use the archive's own page"),
+    N_("the cursor is not one of this search; begin again without it"),
+    N_("searching needs a role that covers the purpose; choose another purpose or ask for the role"),
+)
