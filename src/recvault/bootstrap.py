@@ -249,6 +249,7 @@ def assemble(
             audit=audit,
             clock=clock,
             age=timedelta(hours=config.purge.sweep_age_hours),
+            clock_skew=timedelta(seconds=config.purge.clock_skew_seconds),
         ),
         accounts=Accounts(
             database=database,

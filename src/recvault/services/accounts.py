@@ -182,10 +182,13 @@ class Accounts:
         except NotAuthenticated:
             self._audit.note(actor="system:sign-in", act=Act.SIGN_IN_FAILED, target=None if user is None else user.id)
             raise
-        if self._hasher.needs_rehash(encoded):
-            user = replace(user, password_hash=self._hasher.hash(password))
+        newer = self._hasher.hash(password) if self._hasher.needs_rehash(encoded) else None
         with self._database.begin() as unit:
-            unit.accounts.put_user(user)
+            if newer is not None:  # the hash alone: roles or closing may have changed while the password was checked
+                unit.accounts.replace_password_hash(user.id, encoded, newer)
+            user = unit.accounts.user(user.id)
+            if user.disabled_at is not None:
+                raise NotAuthenticated("this account is closed")
             secret = self._add_token(unit, user, SESSION, SESSION_PREFIX, self._limits.absolute)
             self._audit.record(unit, actor=user.id, act=Act.SIGNED_IN)
             unit.commit()

@@ -59,10 +59,10 @@ class EdgeKeys:
             for key in self._keyring.list(PREFIX)
             if key.destroyed_at is None and _superseded_at(key.id) + GRACE <= now
         ]
+        for key_id in over:  # first the entry: without a trace nothing is destroyed, and repeating both is harmless
+            self._audit.note(actor="system:keys", act=Act.KEY_DESTROYED, target=key_id)
         if over:
             self._keyring.destroy(over)
-            for key_id in over:
-                self._audit.note(actor="system:keys", act=Act.KEY_DESTROYED, target=key_id)
         return over
 
 

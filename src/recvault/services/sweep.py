@@ -1,8 +1,9 @@
 """The sweeper: ciphertext that no row names, left by uploads that never committed, is deleted in time.
 
 Keeps rule 1: an object's name begins with the time its upload began; a commit later than 12 h after it is refused, and only
-objects older than 24 h are touched, so an upload that is about to commit can never be taken. Such objects have no key
-anywhere; sweeping frees space, the content was unreachable from the start. After a restore it stays off.
+objects older than 24 h are touched, so an upload that is about to commit can never be taken. That compares times of two
+machines, so nothing is swept while their clocks disagree. Such objects have no key anywhere; sweeping frees space, the
+content was unreachable from the start. Left to others: to keep it off after a restore, until the rows are complete again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from recvault.domain.audit import Act
+from recvault.domain.errors import Unavailable
 from recvault.domain.ids import is_uuid7, uuid7_time
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.objects import ObjectStore
@@ -25,16 +27,30 @@ class Sweeper:
     """Deletes nameless objects and open uploads that are old enough."""
 
     def __init__(
-        self, *, database: Database, store: ObjectStore, audit: AuditLog, clock: Clock, age: timedelta
+        self,
+        *,
+        database: Database,
+        store: ObjectStore,
+        audit: AuditLog,
+        clock: Clock,
+        age: timedelta,
+        clock_skew: timedelta = timedelta(minutes=2),
     ) -> None:
         self._database = database
         self._store = store
         self._audit = audit
         self._clock = clock
         self._age = age
+        self._clock_skew = clock_skew
 
     def run(self) -> list[str]:
-        """One pass over the store; returns the ids whose leftovers were deleted and are seen to be gone."""
+        """One pass over the store; returns the ids whose leftovers were deleted and are seen to be gone. Unavailable while
+        the clocks of worker, database and store disagree."""
+        now = self._clock.now()
+        if max(abs(now - self._database.now()), abs(now - self._store.now())) > self._clock_skew:
+            raise Unavailable(
+                "the clocks of worker, database and object store differ by more than the limit; set them right"
+            )
         swept: list[str] = []
         batch: list[str] = []
         for communication_id in self._old():

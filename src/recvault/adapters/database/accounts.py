@@ -81,6 +81,12 @@ class SqlAccounts:
             self._session.change(delete(table).where(table.c.user_id == user.id))
         self._insert_grants(user)
 
+    def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
+        """See the port."""
+        self._session.change(
+            update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
+        )
+
     def user(self, user_id: str) -> User:
         """See the port."""
         found = self._users(users.c.id == user_id)

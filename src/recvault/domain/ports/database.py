@@ -322,6 +322,9 @@ class Accounts(Protocol):
     def put_user(self, user: User) -> None:
         """Replaces by id, with grants."""
 
+    def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
+        """Only where it is still ``old``; everything else about the person stays as it is."""
+
     def user(self, user_id: str) -> User:
         """NotFound when unknown."""
 
