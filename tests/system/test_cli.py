@@ -162,6 +162,17 @@ def test_the_configuration_is_checked_and_shown(shell: Shell) -> None:
     assert shell.value("config", "check")["file"] == "recvault.toml"
 
 
+def test_a_directory_that_cannot_be_made_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recvault-data").write_text("a file in the way", "utf-8")
+    said = Shell(home=tmp_path, captured=capsys)("init")
+    assert said.code == 1
+    assert said.err.startswith("recvault: ")
+    assert said.err.count("\n") == 1
+
+
 def test_usage_errors_end_with_2(shell: Shell) -> None:
     assert shell("purge", "--no-such-option").code == 2
     assert shell("no-such-command").code == 2

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
@@ -35,13 +35,20 @@ log = structlog.get_logger("recvault.worker")
 
 Outcome = Mapping[str, object]
 
+SOON = timedelta(minutes=5)
+"""After the start, for ticks that come more rarely than this."""
+
+ALARMING = frozenset({"stopped_because", "stopped", "unfinished", "violations", "came_back"})
+"""Outcomes that a person should see."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rhythm:
-    """Seconds between ticks. ``overdue``: what a failed night left. ``closing``: keys whose day is over, certificates
+    """Seconds between ticks. ``beating``: signs of life for the gauges. ``overdue``: what a failed night left. ``closing``: keys whose day is over, certificates
     that are complete, and what must not be kept."""
 
     sequencing: float = 2
+    beating: float = 30
     closing: float = 60
     overdue: float = 3600
     places: float = 900
@@ -76,7 +83,7 @@ class Worker:
         )
         self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
         for tick in self.ticks():
-            self._scheduler.add_job(self.run, tick.trigger, args=[tick], id=tick.name, name=tick.name)
+            self._scheduler.add_job(self.run, tick.trigger, args=[tick], id=tick.name, name=tick.name, **_first(tick))
 
     def ticks(self) -> tuple[Tick, ...]:
         """What is done, and when."""
@@ -86,6 +93,7 @@ class Worker:
         )
         return (
             Tick(name="audit", trigger=_every(rhythm.sequencing), act=self._sequence, quiet=True),
+            Tick(name="heartbeat", trigger=_every(rhythm.beating), act=self._beat, quiet=True),
             Tick(name="purge", trigger=night, act=self._purge, destroys=True),
             Tick(name="overdue", trigger=_every(rhythm.overdue), act=self._overdue, destroys=True, quiet=True),
             Tick(name="closing", trigger=_every(rhythm.closing), act=self._close, destroys=True, quiet=True),
@@ -132,7 +140,9 @@ class Worker:
             except RecvaultError as fault:
                 log.error("tick failed", code=fault.code, error=str(fault))
                 return
-            if any(outcome.values()) or not tick.quiet:
+            if any(outcome.get(name) for name in ALARMING):
+                log.warning("tick", **outcome)
+            elif any(outcome.values()) or not tick.quiet:
                 log.info("tick", **outcome)
 
     def now(self, name: str) -> None:
@@ -148,6 +158,10 @@ class Worker:
 
     def _sequence(self) -> Outcome:
         return {"numbered": self._archive.audit.sequence()}
+
+    def _beat(self) -> Outcome:
+        self._archive.gauges.beat()
+        return {}
 
     def _purge(self) -> Outcome:
         return counts(self._archive.purge.run(self.id))
@@ -188,6 +202,13 @@ class Worker:
 def counts(report: PurgeReport) -> dict[str, object]:
     """A report with numbers in place of ids, for the log."""
     return {name: len(value) if isinstance(value, list) else value for name, value in asdict(report).items()}
+
+
+def _first(tick: Tick) -> dict[str, datetime]:
+    """What comes rarely comes soon after the start as well: a process that is started anew every day must not miss it."""
+    if not isinstance(tick.trigger, IntervalTrigger) or tick.trigger.interval <= SOON:
+        return {}
+    return {"next_run_time": datetime.now(UTC) + SOON}
 
 
 def _every(seconds: float) -> IntervalTrigger:

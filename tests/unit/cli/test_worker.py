@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 
 import pytest
@@ -99,6 +99,20 @@ def test_ticks_with_nothing_to_tell_are_quiet(world: World) -> None:
         worker.run(tick(lambda: {"done": 0}, quiet=True))
         worker.run(tick(lambda: {"done": 0}))
     assert len(lines) == 1
+
+
+def test_what_a_person_should_see_is_a_warning(world: World) -> None:
+    with capture_logs() as lines:
+        Worker(world.archive).run(tick(lambda: {"destroyed": 1, "unfinished": 2}, quiet=True))
+    assert [line["log_level"] for line in lines] == ["warning"]
+
+
+def test_what_comes_daily_comes_soon_after_the_start_too(world: World) -> None:
+    worker = Worker(world.archive)
+    worker.start()
+    due = {job.id: job.next_run_time - datetime.now(UTC) for job in worker.jobs()}
+    worker.stop()
+    assert max(due[name] for name in ("sweep", "recheck", "edge-keys", "overdue", "places")) <= timedelta(minutes=5)
 
 
 def test_ticks_that_destroy_never_overlap(world: World) -> None:

@@ -4,8 +4,9 @@ Keeps start-up quick: ``recvault hook …``, which a telephone exchange runs aft
 other module is imported; ``--help`` of every command imports neither the archive nor its libraries.
 
 Exit codes: 0 done; 1 a fault; 2 the command was not understood; 3 not found, or refused by a rule; 75 a part does not
-answer now, the same command may succeed later (EX_TEMPFAIL of sysexits.h). The hook has codes of its own. Errors are one line on the standard error
-stream, a problem document (RFC 9457) with ``--json``; never a traceback for what was raised on purpose.
+answer now, the same command may succeed later (EX_TEMPFAIL of sysexits.h). The hook has codes of its own. Errors are one
+line on the standard error stream, a problem document (RFC 9457) with ``--json``; never a traceback for what was raised on
+purpose.
 """
 
 from __future__ import annotations

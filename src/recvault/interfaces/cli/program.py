@@ -34,6 +34,12 @@ for module in (machine, recordings, retention, register, accounts, evidence, key
     module.add_to(app)
 
 
+class MachineFault(RecvaultError):
+    """The operating system refused something that no part expected."""
+
+    code = "machine"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"recvault {__version__}")
@@ -78,4 +84,7 @@ def invoke(argv: Sequence[str]) -> int:
         return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except RecvaultError as fault:
         return report(fault, as_json="--json" in argv, to=sys.stderr)
+    except OSError as fault:
+        told = MachineFault(f"{fault.filename or 'the machine'}: {fault.strerror}; see to its owner, rights and space")
+        return report(told, as_json="--json" in argv, to=sys.stderr)
     return 0
