@@ -39,6 +39,7 @@ from recvault.services.audit_log import AuditLog
 from recvault.services.certificates import Certificates, Issuer
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
+from recvault.services.gauges import Gauges
 from recvault.services.holds import Holds
 from recvault.services.ingest import INDEX_KEY, Ingest, IngestLimits
 from recvault.services.ledger import Ledger
@@ -86,6 +87,7 @@ class Archive:
     sweeper: Sweeper
     accounts: Accounts
     certificates: Certificates
+    gauges: Gauges
     resources: ExitStack
 
     def __enter__(self) -> Self:
@@ -263,6 +265,14 @@ def assemble(
             ),
         ),
         certificates=certificates,
+        gauges=Gauges(
+            database=database,
+            store=store,
+            keyring=keyring,
+            places=places,
+            clock=clock,
+            overdue_after=timedelta(hours=config.purge.overdue_alarm_hours),
+        ),
         resources=resources,
     )
 

@@ -61,6 +61,7 @@ class Server(Section):
     port: Port = 8470
     public_url: PublicUrl = ""
     trusted_proxies: Annotated[tuple[Network, ...], Strict(False)] = ()
+    metrics_networks: Annotated[tuple[Network, ...], Strict(False)] = ("127.0.0.0/8", "::1/128")
     web_enabled: bool = True
 
 

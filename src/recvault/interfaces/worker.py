@@ -44,8 +44,8 @@ ALARMING = frozenset({"stopped_because", "stopped", "unfinished", "violations", 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rhythm:
-    """Seconds between ticks. ``beating``: signs of life for the gauges. ``overdue``: what a failed night left. ``closing``: keys whose day is over, certificates
-    that are complete, and what must not be kept."""
+    """Seconds between ticks. ``beating``: signs of life for the gauges. ``overdue``: what a failed night left.
+    ``closing``: keys whose day is over, certificates that are complete, and what must not be kept."""
 
     sequencing: float = 2
     beating: float = 30

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from recvault import __version__
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
-from recvault.interfaces.http import communications, problems, register
+from recvault.interfaces.http import communications, metrics, problems, register
 from recvault.interfaces.web import routes as web
 
 log = structlog.get_logger()
@@ -31,6 +31,7 @@ def create_app(archive: Archive) -> FastAPI:
     app.middleware("http")(_around)
     app.include_router(communications.router)
     app.include_router(register.router)
+    app.include_router(metrics.router)
     if archive.config.server.web_enabled:
         app.include_router(web.router)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
