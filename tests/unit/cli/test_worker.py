@@ -155,3 +155,9 @@ def test_late_and_missed_ticks_still_run_once(world: World) -> None:
     worker.stop()
     assert {job.id for job in jobs} == {tick.name for tick in worker.ticks()}
     assert [(job.misfire_grace_time, job.coalesce, job.max_instances) for job in jobs] == [(None, True, 1)] * len(jobs)
+
+
+def test_every_tick_does_its_work_on_a_fresh_archive(world: World) -> None:
+    worker = Worker(world.archive)
+    for each in worker.ticks():
+        worker.now(each.name)
