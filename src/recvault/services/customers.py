@@ -193,7 +193,7 @@ class Customers:
 
     def agents(self, actor: Actor) -> list[Agent]:
         """The agents' directory, in name order."""
-        self._access.require(actor, Action.REGISTER_READ)
+        self._access.require(actor, Action.DIRECTORY_READ)
         with self._database.read() as unit:
             return unit.register.agents()
 

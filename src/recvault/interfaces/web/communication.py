@@ -167,7 +167,7 @@ def _parties(page: Page, view: View) -> tuple[Customer | None, Agent | None]:
     if row.customer_id and not view.masked:
         customer = page.archive.customers.named([row.customer_id]).get(row.customer_id)
     agent = None
-    if row.agent_id and page.may(Action.REGISTER_READ):
+    if row.agent_id and page.may(Action.DIRECTORY_READ):
         agent = next((one for one in page.archive.customers.agents(page.actor) if one.id == row.agent_id), None)
     return customer, agent
 

@@ -123,7 +123,7 @@ def _shown(page: Page, filters: Filters, purpose: Purpose) -> dict[str, object]:
 
 def agents_of(page: Page) -> list[Agent]:
     """The agents' directory, for whom it is open."""
-    return page.archive.customers.agents(page.actor) if page.may(Action.REGISTER_READ) else []
+    return page.archive.customers.agents(page.actor) if page.may(Action.DIRECTORY_READ) else []
 
 
 def _names(page: Page, rows: Iterable[Communication], purpose: Purpose) -> dict[str, Customer]:
