@@ -1,7 +1,8 @@
 """Holds (tuhoamiskielto): placed and released so that no purge can race past.
 
 Keeps rule 3: placing locks the guard row of the customer (or of the contact point), then the communications, as the purge
-does; whoever comes second sees what the first did. Keeps rule 4: a hold is in the ledger before it is acknowledged.
+does; whoever comes second sees what the first did. Keeps rule 4: a hold is in the ledger before it is acknowledged; when the
+database does not confirm it, it is looked up, so that a hold that stands is told of.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import date
 
 from recvault.domain.access import Action, Actor
 from recvault.domain.audit import Act
-from recvault.domain.errors import Conflict, InvalidInput, NotFound
+from recvault.domain.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
 from recvault.domain.holds import Hold, HoldAnswer
 from recvault.domain.ids import uuid7
 from recvault.domain.ledger import LedgerKind
@@ -73,6 +74,12 @@ class Holds:
             placed_at=now,
             review_on=review_on,
         )
+        try:
+            return self._place(actor, hold)
+        except DatabaseUnavailable:
+            return self._placed(hold)
+
+    def _place(self, actor: Actor, hold: Hold) -> HoldAnswer:
         with self._database.begin() as unit:
             gone = self._lock_covered(unit, hold)
             if gone:
@@ -82,6 +89,15 @@ class Holds:
             self._ledger.append(unit, LedgerKind.HOLD_PLACED, hold_body(hold))
             covered = unit.holds.count_covered(hold.id)
             unit.commit()
+        return HoldAnswer(hold=hold, covered=covered, already_destroyed=())
+
+    def _placed(self, hold: Hold) -> HoldAnswer:
+        """An unknown commit is looked up, never undone."""
+        with self._database.read() as unit:
+            try:
+                covered = unit.holds.count_covered(hold.id)
+            except NotFound:
+                raise DatabaseUnavailable("the database did not confirm the hold; place it again") from None
         return HoldAnswer(hold=hold, covered=covered, already_destroyed=())
 
     def release(self, actor: Actor, hold_id: str) -> Hold:
