@@ -27,7 +27,7 @@ restriction is neither opened nor released. A search shows only what the role, i
 
 FOOTER = """\
 `ingest` is decided by the source's token, which carries no role. Managing accounts and reading the audit log have no address
-of the API yet: they are commands on the archive's own machine. No journey releases to trainees yet.
+of the API yet: they are commands on the archive's own machine.
 """
 
 ONE = (Action.VIEW, Action.OPEN, Action.DO_NOT_KEEP, Action.RELEASE)

@@ -50,6 +50,7 @@ from recvault.services.retention import Retention
 from recvault.services.retrieve import AccessRules, KeyCache, Retrieval
 from recvault.services.streams import Streams
 from recvault.services.sweep import Sweeper
+from recvault.services.training import Training
 
 PERMANENT_KEYS = {
     INDEX_KEY: KeyKind.MAC,
@@ -83,6 +84,7 @@ class Archive:
     ingest: Ingest
     retrieval: Retrieval
     holds: Holds
+    training: Training
     purge: Purge
     sweeper: Sweeper
     accounts: Accounts
@@ -233,6 +235,7 @@ def assemble(
             rules=_access_rules(config),
         ),
         holds=Holds(database=database, ledger=ledger, access=access, audit=audit, clock=clock, entropy=entropy),
+        training=Training(database=database, audit=audit, clock=clock),
         purge=Purge(
             database=database,
             store=store,

@@ -24,6 +24,7 @@ from recvault.intake.submission import parse_submission
 from recvault.interfaces.http.byte_ranges import ByteRange, parse_range, range_applies
 from recvault.interfaces.http.forms import (
     OpenForm,
+    ReleaseForm,
     SearchForm,
     communication_json,
     make_cursor,
@@ -121,6 +122,13 @@ def do_not_keep(communication_id: str, actor: ActorDep, archive: ArchiveDep) -> 
 def keep_after_all(communication_id: str, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Undoes do-not-keep while it is there."""
     return communication_json(archive.retention.keep_after_all(actor, communication_id))
+
+
+@router.post("/communications/{communication_id}/release")
+def release(communication_id: str, form: ReleaseForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """A trainer lets a trainee hear it."""
+    end = archive.training.release(actor, communication_id, to=form.to, until=form.until)
+    return {"communication_id": communication_id, "until": end.isoformat()}
 
 
 def contact_points(

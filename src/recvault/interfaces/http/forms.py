@@ -90,6 +90,13 @@ class OpenForm(Form):
     reason: Short | None = None
 
 
+class ReleaseForm(Form):
+    """``POST /v1/communications/{id}/release``: to a trainee's sign-in name, until a moment."""
+
+    to: Short
+    until: AwareDatetime
+
+
 class HoldForm(Form):
     """``POST /v1/holds``."""
 

@@ -1,0 +1,52 @@
+"""Releases: a trainer lets a trainee hear one recording, until a day that the training purpose covers.
+
+Keeps: a release never outlives the training purpose, needs the trainer's right to that recording at this moment, and leaves
+its trace; the trainee's own right is decided again at every range (``services.retrieve``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recvault.domain.access import Action, Actor, Role, Subject, decide
+from recvault.domain.audit import Act
+from recvault.domain.errors import Forbidden, InvalidInput
+from recvault.domain.ports.database import Database
+from recvault.domain.ports.system import Clock
+from recvault.domain.purpose import Purpose
+from recvault.services.audit_log import AuditLog
+
+
+class Training:
+    """Releases recordings to trainees."""
+
+    def __init__(self, *, database: Database, audit: AuditLog, clock: Clock) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+
+    def release(self, actor: Actor, communication_id: str, *, to: str, until: datetime) -> datetime:
+        """Releases to the trainee with this sign-in name; returns until when, cut at the end of the training purpose."""
+        now = self._clock.now()
+        if until <= now:
+            raise InvalidInput("the end of the release must lie ahead; give a later time")
+        with self._database.begin() as unit:
+            row = unit.communications.get(communication_id)
+            decision = decide(actor, Action.RELEASE, Subject(communication=row), Purpose.TRAINING, now)
+            if not decision.allowed:
+                raise Forbidden(f"this is not open to you for training ({decision.reason})")
+            trainee = unit.accounts.user_by_name(to)
+            if trainee is None or not any(g.role is Role.TRAINEE and g.live(now) for g in trainee.grants):
+                raise InvalidInput("there is no trainee of this name; give the sign-in name of a person with that role")
+            end = min(until, max(p.needed_until for p in row.purposes if p.purpose == Purpose.TRAINING))
+            unit.accounts.release_to(row.id, trainee.id, end)
+            self._audit.record(
+                unit,
+                actor=actor.id,
+                act=Act.RELEASED,
+                target=row.id,
+                purpose=Purpose.TRAINING,
+                detail={"to": trainee.id, "until": end.isoformat()},
+            )
+            unit.commit()
+        return end
