@@ -16,7 +16,9 @@ from tests.asterisk.phones import Speech
 
 CLOCK = 3.0  # seconds that a time in the archive may differ from when a telephone acted
 MEDIA_TYPES = {".wav": "audio/wav", ".ogg": "audio/ogg", ".alaw": "audio/pcma"}
-RHYTHM, WAVEFORM = 0.8, 0.95  # likeness of speech and recording: 0.93 and 0.996 at worst on a busy machine
+# Likeness of speech and recording: above 0.93 and 0.99 on a quiet machine; where the phones themselves starve and drop
+# packets 0.87 and 0.77 were seen. Another call's speech reaches 0.37 at most. The bytes are compared exactly, elsewhere.
+RHYTHM, WAVEFORM = 0.7, 0.6
 STRANGER = 0.6  # likeness that another call's speech must stay below; 0.4 was seen
 
 
