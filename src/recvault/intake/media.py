@@ -19,6 +19,10 @@ OPAQUE = "application/octet-stream"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _TYPE = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 _PARAMETER = re.compile(r'\s*([A-Za-z0-9!#$&^_.+-]{1,40})=("[\w .,;:+/=-]{1,80}"|[\w.,+/-]{1,80})\s*', re.ASCII)
+# Those that say how to read the content; any other may say whose it is (rule 9: the type stands in a header).
+_TELLING = frozenset(
+    {"charset", "codec", "codecs", "rate", "channels", "bits", "format", "delsp", "version", "profile"}
+)
 _ACTIVE = re.compile(
     r"text/html|application/xhtml\+xml|image/svg\+xml|.*/(x-)?(java|ecma|live|j)script.*|application/wasm"
     r"|multipart/.*|text/(x-)?(xsl|xml|css|cache-manifest)|application/(xml|pdf\+.*|x-shockwave-flash|hta)|.*\+xml"
@@ -71,6 +75,23 @@ _WITH_SIGNATURE = frozenset(
     | {"audio/amr", "audio/amr-wb", "audio/aiff", "audio/x-matroska", "application/pdf", "application/zip"}
     | {"application/gzip", "image/png", "image/jpeg", "image/gif"}
 )
+_SUFFIXES = {
+    "audio/wav": ".wav",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/webm": ".webm",
+    "audio/mp4": ".m4a",
+    "audio/3gpp": ".3gp",
+    "audio/flac": ".flac",
+    "audio/aac": ".aac",
+    "audio/amr": ".amr",
+    "audio/amr-wb": ".awb",
+    "application/json": ".json",
+    "application/pdf": ".pdf",
+    "application/zip": ".zip",
+    "message/rfc822": ".eml",
+    "text/plain": ".txt",
+}
 # Formats of exchanges that are samples and nothing else: their names are the only word on them.
 _BARE_SAMPLES = {
     "gsm": "audio/x-gsm",
@@ -124,14 +145,19 @@ def is_playable_inline(media_type: str) -> bool:
     return _canonical(claim) != "audio/wav" or number in _PLAYABLE_WAV
 
 
+def suffix_of(media_type: str) -> str:
+    """The usual suffix of a file of this type, with its dot; empty when there is none."""
+    return _SUFFIXES.get(_canonical(media_type), "")
+
+
 def _tidy_type(text: str | None) -> str | None:
-    """``type/subtype; name=value`` in one spelling, None when it is no media type; parameters that are none
-    are left out."""
+    """``type/subtype; name=value`` in one spelling, None when it is no media type; parameters that are none, or do not
+    say how to read the content, are left out."""
     parts = (text or "").strip().split(";")
     match = _TYPE.fullmatch(parts[0].strip())
     if match is None:
         return None
-    parameters = [found for part in parts[1:] if (found := _PARAMETER.fullmatch(part))]
+    parameters = [found for part in parts[1:] if (found := _PARAMETER.fullmatch(part)) and found[1].lower() in _TELLING]
     base = match[0].lower()
     return "; ".join([_ALIASES.get(base, base), *(f"{found[1].lower()}={found[2]}" for found in parameters[:4])])
 

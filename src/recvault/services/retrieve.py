@@ -82,7 +82,6 @@ class Playback:
     grant: PlaybackGrant
     manifest: Manifest
     stream: StreamEntry
-    filename: str | None
 
     @property
     def etag(self) -> str:
@@ -227,13 +226,7 @@ class Retrieval:
                 raise NotFound("this playback has ended; open the communication again")
             row = self._allowed(unit, actor, Action.OPEN, grant.communication_id, Purpose(grant.purpose), now)
         manifest = self._manifest(row)
-        return Playback(
-            communication=row,
-            grant=grant,
-            manifest=manifest,
-            stream=manifest.stream(ORIGINAL),
-            filename=self._filename(actor, Purpose(grant.purpose), row, now),
-        )
+        return Playback(communication=row, grant=grant, manifest=manifest, stream=manifest.stream(ORIGINAL))
 
     def read(self, playback: Playback, first: int, last: int) -> Iterator[bytes]:
         """Plaintext bytes ``first`` to ``last`` inclusive. Commitment and last chunk are verified before the first byte;

@@ -19,7 +19,7 @@ from recvault.domain.errors import InvalidInput
 from recvault.domain.purpose import Purpose
 from recvault.intake.disposition import content_disposition
 from recvault.intake.identifiers import parse_address, parse_number
-from recvault.intake.media import is_playable_inline
+from recvault.intake.media import is_playable_inline, suffix_of
 from recvault.intake.submission import parse_submission
 from recvault.interfaces.http.byte_ranges import ByteRange, parse_range, range_applies
 from recvault.interfaces.http.forms import (
@@ -190,8 +190,11 @@ def _content_headers(playback: Playback, wanted: ByteRange | None) -> dict[str, 
     headers = {
         "Content-Type": row.media_type,
         "Content-Length": str(size),
+        # The sender's file name may name a person, and proxies log headers: it is told where the content was opened.
         "Content-Disposition": content_disposition(
-            playback.filename, fallback=f"recording-{row.id}", inline=is_playable_inline(row.media_type)
+            f"recording-{row.id}{suffix_of(row.media_type)}",
+            fallback="recording",
+            inline=is_playable_inline(row.media_type),
         ),
         "Accept-Ranges": "bytes",
         "ETag": playback.etag,
