@@ -99,8 +99,9 @@ class Certificates:
                 "inaccessible_certificate_sha256": hashlib.sha256(first).hexdigest(),
                 "claims": {
                     "content_unreachable_from_backups_since": max(keys.values()).isoformat(),
-                    "note": "index data (ids and times) may stand in backups of the database until those end; copies "
-                    "handed out are outside the archive; offline copies of the keyring are not covered",
+                    "note": "index data (ids, times, contact point, team, queue, case reference, tags) may stand in backups of "
+                    "the database until those end; copies handed out are outside the archive; offline copies of the "
+                    "keyring are not covered",
                 },
             }
         )
