@@ -26,14 +26,24 @@ _TYPE = {"Content-Type": "application/octet-stream"}
 
 
 def split(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Parts of exactly ``size`` bytes, the last one 1 to ``size``; one empty part for an empty stream."""
-    pending = bytearray()
+    """Parts of exactly ``size`` bytes, the last one 1 to ``size``; one empty part for an empty stream. Each byte is copied
+    once, and a chunk that is a whole part not at all."""
+    pending: list[bytes | memoryview] = []
+    room = size
     for chunk in chunks:
-        pending += chunk
-        while len(pending) > size:
-            yield bytes(memoryview(pending)[:size])
-            del pending[:size]
-    yield bytes(pending)
+        rest = memoryview(chunk)
+        while rest:
+            if not room:
+                yield _joined(pending)
+                pending, room = [], size
+            taken = min(room, len(rest))
+            pending.append(chunk if taken == len(chunk) else rest[:taken])
+            rest, room = rest[taken:], room - taken
+    yield _joined(pending)
+
+
+def _joined(pieces: list[bytes | memoryview]) -> bytes:
+    return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
 
 
 class Uploader:
