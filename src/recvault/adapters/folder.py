@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -70,6 +70,7 @@ class FolderObjectStore:
             except FileNotFoundError as error:
                 raise StoreUnavailable(f"the object folder {root} is not there; mount its disk") from error
             self._incoming = self._tree.open_directory((_INCOMING,), create=True)
+            sync(self._tree.root)
 
     def close(self) -> None:
         """Gives the directories back to the system."""
@@ -117,6 +118,10 @@ class FolderObjectStore:
                 length=status.st_size,
                 modified=_time(status),
             )
+
+    def list_versions_of(self, prefixes: Collection[str]) -> Iterator[ObjectVersion]:
+        for prefix in sorted(set(prefixes)):
+            yield from self.list_versions(prefix)
 
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         check_prefix(prefix)

@@ -61,8 +61,8 @@ class Tree:
 
     def open_directory(self, parts: tuple[str, ...], *, create: bool = False) -> int:
         """A new descriptor; NotADirectoryError when an object stands in the way, StoreError when a link does;
-        FileNotFoundError when a step is missing, with ``create`` only when it was taken
-        away in between.
+        FileNotFoundError when a step is missing, with ``create`` only when it was taken away in between. What it creates
+        is durable only after ``sync_above``.
         """
         current = os.open(".", _DIRECTORY, dir_fd=self.root)  # not a duplicate: listings would share its position
         try:
@@ -135,7 +135,6 @@ class Tree:
             os.mkdir(part, 0o700, dir_fd=above)
         except FileExistsError:
             return
-        sync(above)
 
 
 def _step(part: str, above: int) -> int:
