@@ -11,11 +11,15 @@ from pathlib import Path
 from typing_extensions import override
 
 from recvault.adapters.folder import FolderObjectStore
+from recvault.adapters.keyring import FileKeyring
+from recvault.adapters.ledger_store import ReplicatedLedger
+from recvault.adapters.root_keyfile import RootKeyFile
 from recvault.adapters.s3 import S3ObjectStore
+from recvault.adapters.system import FixedClock, SystemEntropy
 from recvault.bootstrap import Archive
 from recvault.config import Config
 from tests.servers.ceph import Ceph
-from tests.support.archives import Parts, World, configuration, real_parts
+from tests.support.archives import Parts, World, configuration, real_parts, steady_database
 from tests.support.faults import Plan, process_on
 
 
@@ -87,3 +91,19 @@ def another_process(world: World, parts: Parts, plan: Plan | None = None) -> Ite
     archive: Archive = process_on(parts, plan)
     with archive:
         yield replace(world, archive=archive)
+
+
+def reopen(directory: Path, *, url: str, store: SteadyFolder | SteadyS3, moment: datetime, config: Config) -> Parts:
+    """What another process makes of the same files and servers, at a moment of its own."""
+    clock, entropy = FixedClock(moment), SystemEntropy()
+    root = RootKeyFile(directory / "root" / "root.key")
+    store.tell = clock.now
+    return Parts(
+        clock=clock,
+        entropy=entropy,
+        database=steady_database(url, clock),
+        store=store,
+        keyring=FileKeyring(directory=directory / "keyring", root=root, clock=clock, entropy=entropy),
+        ledger=ReplicatedLedger(store, directory / "ledger"),
+        config=config,
+    )
