@@ -73,7 +73,8 @@ class Certificates:
 
     def inaccessible(self, item: Destruction, *, absent_at: datetime) -> str:
         """The first certificate: data key gone, no version of any object found."""
-        unreachable = item.shredded_at + timedelta(seconds=self._keyring.cache_seconds)
+        # A playback under way may go on until its objects are gone.
+        unreachable = max(item.shredded_at + timedelta(seconds=self._keyring.cache_seconds), absent_at)
         return self._sign(
             {
                 **self._common(item, Stage.INACCESSIBLE, absent_at),

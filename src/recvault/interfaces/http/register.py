@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request, Response
 
 from recvault.domain.access import Action
+from recvault.domain.errors import Destroyed
 from recvault.intake.register_values import parse_agent, parse_customer
 from recvault.interfaces.http.forms import (
     CustomerSearchForm,
@@ -66,7 +67,7 @@ def agents(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
 
 @router.post("/holds", status_code=201)
 def place_hold(form: HoldForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
-    """Places a hold; tells what it covers and what was already destroyed."""
+    """Places a hold and tells how many communications it covers; 410 when what it names was destroyed before."""
     answer = archive.holds.place(
         actor,
         reason=form.reason,
@@ -75,11 +76,9 @@ def place_hold(form: HoldForm, actor: ActorDep, archive: ArchiveDep) -> dict[str
         customer_id=form.customer_id,
         authority=form.authority,
     )
-    return {
-        **hold_json(answer.hold),
-        "covered": answer.covered,
-        "already_destroyed": list(answer.already_destroyed),
-    }
+    if answer.already_destroyed:
+        raise Destroyed("this communication was destroyed before the hold came; nothing is held")
+    return {**hold_json(answer.hold), "covered": answer.covered}
 
 
 @router.get("/holds")
