@@ -218,9 +218,9 @@ class Ingest:
         self, source: Source, draft: Draft, row: Communication, parties: Parties, stored: _Stored
     ) -> Receipt:
         receipt = _receipt(row, stored.seal.plaintext_sha256)
+        self._require_in_time(row.id)
         try:
             with self._database.begin() as unit:
-                self._require_in_time(row.id)
                 if unit.accounts.share_source(source.id).revoked_at is not None:
                     raise NotAuthenticated("the source's token was revoked during the upload; nothing was stored")
                 row = replace(row, contact_point_id=self._guard(unit, draft, parties))
@@ -255,8 +255,13 @@ class Ingest:
                 raise DatabaseUnavailable("the database did not confirm the upload; send it again")
 
     def _require_in_time(self, communication_id: str) -> None:
-        if self._clock.now() - uuid7_time(communication_id) > self._limits.commit_deadline:
+        """By the database's clock too, which all hosts share: what a host whose clock is behind has named looks old to
+        the sweeper from the start. Outside the transaction, since it takes a connection of its own."""
+        began = uuid7_time(communication_id)
+        if self._clock.now() - began > self._limits.commit_deadline:
             raise ContentMismatch("the upload took longer than the commit deadline; send it again")
+        if self._database.now() - began > self._limits.commit_deadline:
+            raise Unavailable("the clock of this host is hours behind the database's; set it right, then send it again")
 
     def _record(self, unit: UnitOfWork, source: Source, row: Communication) -> None:
         self._audit.record(
