@@ -29,7 +29,7 @@ OBJECT_CHARACTERS = 1_048_576
 """The longest object of a JSON file."""
 _CHUNK = 65536
 _SPACE = re.compile(r"[ \t\r\n]*")
-_Record = TypeVar("_Record", CustomerRecord, AgentRecord)
+_Record = TypeVar("_Record")
 
 
 def read_customers(
@@ -51,6 +51,19 @@ def _read(
     names: Mapping[str, str],
     needed: tuple[set[str], ...],
 ) -> Iterator[_Record | RowFault]:
+    for _, record in numbered_rows(stream, parse, names, needed):
+        yield record
+
+
+def numbered_rows(
+    stream: BinaryIO,
+    parse: Callable[[object], _Record],
+    names: Mapping[str, str],
+    needed: tuple[set[str], ...],
+) -> Iterator[tuple[int, _Record | RowFault]]:
+    """Line and record of each row of a file of this form. ``names``: the field of a folded heading; ``needed``: of each
+    set one field must have a column; ``parse`` gets the cells by field, or the JSON object as it stands.
+    """
     # A byte that is not UTF-8 spoils its row, not the file: it comes through as a surrogate and is found
     # there.
     text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
@@ -64,7 +77,7 @@ def _read(
         else:
             rows = _csv_rows(text, start, line, names, needed)
         for line, row in rows:
-            yield row if isinstance(row, RowFault) else _parsed(parse, row, line)
+            yield line, row if isinstance(row, RowFault) else _parsed(parse, row, line)
     finally:
         text.detach()
 

@@ -19,7 +19,7 @@ from recvault.domain.communication import Communication, PurposeRecord, State
 from recvault.domain.errors import ConfigurationError, Conflict, Destroyed, Forbidden, NotFound
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
-from recvault.domain.retention import Ends, Policy, evaluate
+from recvault.domain.retention import Ends, Facts, Policy, evaluate
 from recvault.intake.policy_file import parse_policy
 from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
@@ -110,6 +110,10 @@ class Retention:
         policy = self._policy(row.policy_version, unit) if row.policy_version else self.active()
         ends = evaluate(policy, row.facts(), self._zone)
         return replace(row, destroy_at=ends.destroy_at, purposes=_records(ends), policy_version=policy.version)
+
+    def foresee(self, facts: Facts) -> datetime:
+        """When a communication of these facts would have to be destroyed, by the policy in force."""
+        return evaluate(self.active(), facts, self._zone).destroy_at
 
     # --- events
 

@@ -25,6 +25,7 @@ from recvault.interfaces.cli.session import (
     archive_of,
     interactive,
     read_file,
+    source_named,
     table,
 )
 
@@ -130,14 +131,11 @@ def _metadata_file(archive: Archive, path: Path | None) -> dict[str, Any]:
 
 
 def _source(archive: Archive, token_file: Path | None, name: str | None) -> Source:
-    if (token_file is None) == (name is None):
-        raise typer.BadParameter("give either --source-token-file or --as-source", param_hint="--as-source")
-    if token_file is not None:
+    if token_file is not None and name is None:
         return archive.accounts.source_of(read_file(token_file, TOKEN_LIMIT).decode("utf-8", "replace").strip())
-    for source in archive.accounts.sources():
-        if source.name == name and source.revoked_at is None:
-            return source
-    raise NotFound("there is no such source, or it was revoked; see 'recvault source list'")
+    if name is None or token_file is not None:
+        raise typer.BadParameter("give either --source-token-file or --as-source", param_hint="--as-source")
+    return source_named(archive, name)
 
 
 def _store(

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recvault.domain.errors import ConfigurationError, InvalidInput
+from recvault.domain.errors import ConfigurationError, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
     from recvault.config import Config
     from recvault.domain.access import Actor
+    from recvault.domain.accounts import Source
 
 OPERATOR = "system:operator"
 PLACES = (Path("recvault.toml"), Path("/etc/recvault/recvault.toml"))
@@ -89,6 +90,14 @@ def actor_named(archive: Archive, name: str) -> Actor:
     from recvault.services.accounts import actor_of
 
     return actor_of(archive.accounts.user_named(name))
+
+
+def source_named(archive: Archive, name: str) -> Source:
+    """The source the operator names; NotFound when there is none or its token was revoked."""
+    for source in archive.accounts.sources():
+        if source.name == name and source.revoked_at is None:
+            return source
+    raise NotFound("there is no such source, or it was revoked; see 'recvault source list'")
 
 
 def answer(value: Mapping[str, Any], lines: Sequence[str] | Callable[[], Sequence[str]], *, as_json: bool) -> None:
