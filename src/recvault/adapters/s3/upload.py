@@ -64,6 +64,10 @@ class Uploader:
     def put_whole(self, name: str, data: bytes, *, only_new: bool = False) -> StoredObject:
         condition = {"If-None-Match": "*"} if only_new else {}
         response = self._wire.request("PUT", name, body=data, headers=_TYPE | condition)
+        if not response.headers.get("etag"):
+            raise StoreUnavailable(
+                "the store took an object without confirming it; check any proxy before it, and send the object again"
+            )
         version_id = version_or_none(response.headers.get("x-amz-version-id"))
         return StoredObject(name=name, version_id=version_id, length=len(data))
 

@@ -12,7 +12,6 @@ place that calls its ``_execute``, and the contract tests hold it.
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Mapping
 from xml.etree import ElementTree
@@ -20,10 +19,8 @@ from xml.etree import ElementTree
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
-from typing_extensions import override
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from recvault.adapters.s3.connections import pool_manager
 from recvault.adapters.s3.settings import S3Settings
 from recvault.domain.errors import ConfigurationError, ObjectNotFound, StoreError, StoreUnavailable
 
@@ -68,46 +65,7 @@ class S3Refusal(StoreError):
         self.status = status
 
 
-class _PromptHTTP(HTTPConnection):
-    """Acknowledges the answer's first packet at once."""
-
-    @override
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
-        _acknowledge_at_once(self.sock)
-        return super().getresponse()
-
-
-class _PromptHTTPS(HTTPSConnection):
-    """The same over TLS."""
-
-    @override
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
-        _acknowledge_at_once(self.sock)
-        return super().getresponse()
-
-
-class _PromptHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _PromptHTTP
-
-
-class _PromptHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _PromptHTTPS
-
-
-def _acknowledge_at_once(sock: socket.socket | None) -> None:
-    """A store that leaves Nagle's algorithm on (Ceph RGW does by default) sends the head of a short answer and then waits
-    for our acknowledgement, which we would delay by 40 ms (tcp(7), TCP_QUICKACK; it does not last, so each time anew)."""
-    if sock is not None and hasattr(socket, "TCP_QUICKACK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
 def _pool(settings: S3Settings) -> urllib3.PoolManager:
-    manager = _manager(settings)
-    manager.pool_classes_by_scheme = {"http": _PromptHTTPPool, "https": _PromptHTTPSPool}
-    return manager
-
-
-def _manager(settings: S3Settings) -> urllib3.PoolManager:
     retry = urllib3.Retry(
         total=settings.retries,
         redirect=False,
@@ -121,13 +79,13 @@ def _manager(settings: S3Settings) -> urllib3.PoolManager:
     )
     timeout = urllib3.Timeout(connect=settings.connect_timeout_seconds, read=settings.read_timeout_seconds)
     if not settings.secure:
-        return urllib3.PoolManager(maxsize=settings.concurrency, timeout=timeout, retries=retry)
+        return pool_manager(maxsize=settings.concurrency, timeout=timeout, retries=retry)
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:
         raise ConfigurationError("S3 store: ca_file cannot be read as PEM; correct its path or content") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return urllib3.PoolManager(maxsize=settings.concurrency, timeout=timeout, retries=retry, ssl_context=context)
+    return pool_manager(maxsize=settings.concurrency, timeout=timeout, retries=retry, ssl_context=context)
 
 
 def explain(code: str, request_id: str | None = None) -> str:
