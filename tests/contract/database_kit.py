@@ -31,7 +31,7 @@ from recvault.domain.communication import (
     StreamRecord,
 )
 from recvault.domain.customer import Agent, ContactPoint, Customer, Membership
-from recvault.domain.destruction import Destruction, Stage, Trigger
+from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
 from recvault.domain.holds import Hold
 from recvault.domain.ids import uuid7
 
@@ -289,3 +289,8 @@ class Aside:
     def join(self) -> Any:
         """Its result; raises what it raised."""
         return self._future.result(timeout=20)
+
+
+def item(number: int, fence: int) -> DueItem:
+    """A claim as its worker remembers it."""
+    return DueItem(communication_id=name(number), state=State.DESTROYING, fence=fence)

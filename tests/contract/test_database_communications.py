@@ -12,7 +12,7 @@ from recvault.adapters.database import SqlDatabase
 from recvault.domain.communication import Attention, Communication, State
 from recvault.domain.errors import Conflict, NotFound
 from tests.contract import database_kit as kit
-from tests.contract.database_kit import DAY, MARK, NOW, communication, name, purpose
+from tests.contract.database_kit import DAY, MARK, NOW, communication, item, name, purpose
 
 
 @pytest.fixture(params=kit.KINDS)
@@ -118,17 +118,17 @@ def test_marks_of_retention(database: SqlDatabase) -> None:
 def test_every_key_that_wrapped_is_remembered(database: SqlDatabase) -> None:
     kit.add(database, communication(2), communication(1))
     with database.begin() as unit:
-        assert unit.communications.wrapped_by(name(1)) == ("key-a",)
+        assert unit.communications.wrapped_by([name(1)]) == {name(1): ("key-a",)}
         unit.communications.rewrap(name(1), key_id="key-b", wrapped_key=b"anew")
         unit.communications.rewrap(name(1), key_id="key-b", wrapped_key=b"again")
-        assert unit.communications.wrapped_by(name(1)) == ("key-a", "key-b")
+        assert unit.communications.wrapped_by([name(1)]) == {name(1): ("key-a", "key-b")}
         assert unit.communications.ids_under_key("key-a", 10) == [name(2)]
         assert unit.communications.ids_under_key("key-b", 10) == [name(1)]
         unit.communications.rewrap(name(1), key_id="key-a", wrapped_key=b"back")
         assert unit.communications.ids_under_key("key-a", 10) == [name(1), name(2)]
         assert unit.communications.ids_under_key("key-a", 1) == [name(1)]
         assert unit.communications.ids_under_key("key-a", 9, after=name(1)) == [name(2)]
-        assert unit.communications.wrapped_by(name(1)) == ("key-a", "key-b")
+        assert unit.communications.wrapped_by([name(1)]) == {name(1): ("key-a", "key-b")}
         unit.commit()
     assert stored(database, 1) == communication(1, wrapped_key=b"back")
 
@@ -183,13 +183,13 @@ def test_a_shredded_row_points_to_nobody_and_still_loads(database: SqlDatabase) 
     with database.begin() as unit:
         unit.accounts.release_to(name(1), "user-1", NOW + DAY)
         claimed = unit.communications.claim_due(now=NOW + 400 * DAY, limit=1, worker="w", lease_until=NOW + 401 * DAY)
-        unit.communications.shred(name(1), worker="w", fence=claimed[0].fence)
+        unit.communications.shred([item(1, claimed[0].fence)], worker="w")
         unit.commit()
     assert stored(database, 1) == shredded(1)
     assert stored(database, 2) == communication(2)
     with database.begin() as unit:
         assert unit.communications.lock([name(1)]) == [shredded(1)]
-        assert unit.communications.wrapped_by(name(1)) == ("key-a",)
+        assert unit.communications.wrapped_by([name(1)]) == {name(1): ("key-a",)}
         assert unit.communications.ids_under_key("key-a", 10) == [name(2)]
         assert not unit.accounts.released_to(name(1), "user-1", NOW)
         assert unit.communications.count_attention() == 0
@@ -198,8 +198,18 @@ def test_a_shredded_row_points_to_nobody_and_still_loads(database: SqlDatabase) 
         with pytest.raises(NotFound):
             unit.communications.set_do_not_keep(name(1), NOW)
     with database.begin() as unit:
-        unit.communications.remove(name(1), worker="w", fence=1)
+        unit.communications.remove([item(1, 1)], worker="w")
         unit.commit()
     with database.read() as unit:
         assert unit.communications.find([name(1)]) == []
-        assert unit.communications.wrapped_by(name(1)) == ()
+        assert unit.communications.wrapped_by([name(1)]) == {}
+
+
+def test_guards_are_the_customers_and_points_of_what_exists(database: SqlDatabase) -> None:
+    kit.add(database, communication(1), communication(2, customer_id=None), communication(3, contact_point_id=None))
+    one = communication(1)
+    with database.begin() as unit:
+        assert unit.communications.guards([name(1), name(9)]) == ({one.customer_id}, {one.contact_point_id})
+        assert unit.communications.guards([name(2)]) == (set(), {one.contact_point_id})
+        assert unit.communications.guards([name(3)]) == ({one.customer_id}, set())
+        assert unit.communications.guards([]) == (set(), set())

@@ -14,7 +14,7 @@ from recvault.adapters.database import SqlDatabase
 from recvault.domain.destruction import DueItem
 from recvault.domain.errors import Conflict, NotFound
 from tests.contract import database_kit as kit
-from tests.contract.database_kit import DAY, NOW, Aside, communication, hold, name
+from tests.contract.database_kit import DAY, NOW, Aside, communication, hold, item, name
 
 LEASE = timedelta(minutes=15)
 
@@ -35,7 +35,7 @@ def claim(database: SqlDatabase, worker: str = "w1", *, at: timedelta = DAY, lim
 
 
 def ids(items: list[DueItem]) -> list[str]:
-    return [item.communication_id for item in items]
+    return [one.communication_id for one in items]
 
 
 def counts(database: SqlDatabase, at: timedelta = DAY) -> tuple[int, int]:
@@ -96,13 +96,30 @@ def test_a_lease_keeps_others_away_until_it_ends_and_the_fence_rises(database: S
     assert claim(database, "w2", at=DAY + LEASE)[0].fence == 2
     for worker, fence in (("w1", 1), ("w1", 2), ("w2", 1)):
         with database.begin() as unit, pytest.raises(Conflict, match="claim"):
-            unit.communications.shred(name(1), worker=worker, fence=fence)
+            unit.communications.shred([item(1, fence)], worker=worker)
     with database.begin() as unit:
-        unit.communications.shred(name(1), worker="w2", fence=2)
+        unit.communications.shred([item(1, 2)], worker="w2")
         with pytest.raises(Conflict, match="claim"):
-            unit.communications.remove(name(1), worker="w1", fence=1)
-        unit.communications.remove(name(1), worker="w2", fence=2)
+            unit.communications.remove([item(1, 1)], worker="w1")
+        unit.communications.remove([item(1, 2)], worker="w2")
         unit.commit()
+
+
+def test_one_claim_that_was_lost_stops_the_whole_batch(database: SqlDatabase) -> None:
+    kit.add(database, *(communication(n, destroy_at=NOW) for n in (1, 2, 3)))
+    mine = claim(database)
+    with database.begin() as unit:
+        unit.communications.release_claims([name(2)], "w1")
+        unit.commit()
+    claim(database, "w2")
+    with database.begin() as unit, pytest.raises(Conflict, match="claim"):
+        unit.communications.shred(mine, worker="w1")
+    with database.begin() as unit:
+        unit.communications.shred([mine[0], mine[2]], worker="w1")
+        unit.communications.remove([mine[0], mine[2]], worker="w1")
+        unit.commit()
+    with database.read() as unit:
+        assert unit.communications.existing_ids([name(1), name(2), name(3)]) == {name(2)}
 
 
 def test_claims_are_given_back_by_their_own_worker_only(database: SqlDatabase) -> None:
@@ -112,7 +129,7 @@ def test_claims_are_given_back_by_their_own_worker_only(database: SqlDatabase) -
         unit.communications.release_claims([name(1), name(2)], "w2")
         unit.communications.release_claims([name(1)], "w1")
         with pytest.raises(Conflict):
-            unit.communications.shred(name(1), worker="w1", fence=1)
+            unit.communications.shred([item(1, 1)], worker="w1")
         unit.commit()
     assert claim(database, "w2") == [DueItem(communication_id=name(1), state="stored", fence=2)]
 
@@ -121,14 +138,14 @@ def test_what_was_left_destroying_is_claimed_whatever_its_end_and_holds(database
     kit.add(database, communication(1, destroy_at=NOW), communication(2, destroy_at=NOW + 9 * DAY))
     claimed = claim(database)
     with database.begin() as unit:
-        unit.communications.shred(name(1), worker="w1", fence=claimed[0].fence)
+        unit.communications.shred([item(1, claimed[0].fence)], worker="w1")
         unit.holds.add(hold(1))
         unit.commit()
     assert claim(database, "w2") == []
     assert claim(database, "w2", at=DAY + LEASE) == [DueItem(communication_id=name(1), state="destroying", fence=2)]
     assert counts(database) == (0, 1)
     with database.begin() as unit:
-        unit.communications.shred(name(1), worker="w2", fence=2)
+        unit.communications.shred([item(1, 2)], worker="w2")
         unit.commit()
 
 
@@ -148,7 +165,7 @@ def test_only_what_is_shredded_is_removed(database: SqlDatabase) -> None:
     kit.add(database, communication(1, destroy_at=NOW))
     claim(database)
     with database.begin() as unit, pytest.raises(Conflict):
-        unit.communications.remove(name(1), worker="w1", fence=1)
+        unit.communications.remove([item(1, 1)], worker="w1")
     with database.read() as unit:
         assert unit.communications.get(name(1)) == communication(1, destroy_at=NOW)
 

@@ -144,9 +144,9 @@ def test_a_tombstone_goes_through_its_stages(database: SqlDatabase) -> None:
         assert tombs.get(name(1)) == destruction(1)
         with pytest.raises(Conflict, match="stage shredded"):
             tombs.set_complete(name(1), at=NOW, certificate="early")
-        tombs.set_inaccessible(name(1), at=NOW + DAY, certificate="{inaccessible}")
+        tombs.set_inaccessible({name(1): "{inaccessible}"}, at=NOW + DAY)
         with pytest.raises(Conflict, match="stage inaccessible"):
-            tombs.set_inaccessible(name(1), at=NOW, certificate="another")
+            tombs.set_inaccessible({name(1): "another"}, at=NOW)
         tombs.set_complete(name(1), at=NOW + 2 * DAY, certificate="{complete}")
         final = replace(
             destruction(1),
@@ -181,7 +181,7 @@ def test_complete_when_every_key_is_gone(database: SqlDatabase) -> None:
         tombs.add(destruction(4, key_ids=("key-a",)))
         for number, minutes in ((1, 30), (2, 20), (4, 10)):
             at = NOW + timedelta(minutes=minutes)
-            tombs.set_inaccessible(name(number), at=at, certificate="c")
+            tombs.set_inaccessible({name(number): "c"}, at=at)
         assert tombs.completable(10) == []
         keys.mark_destroyed("key-a", NOW)
         assert stages(tombs.completable(10)) == [name(4)]
@@ -198,7 +198,7 @@ def test_absence_is_read_again(database: SqlDatabase) -> None:
         for number in (1, 2, 3, 4):
             tombs.add(destruction(number))
         for number in (1, 2, 3):
-            tombs.set_inaccessible(name(number), at=NOW - number * DAY, certificate="c")
+            tombs.set_inaccessible({name(number): "c"}, at=NOW - number * DAY)
 
         def again(before_days: int) -> list[str]:
             found = tombs.to_recheck(since=NOW - 2 * DAY, before=NOW + before_days * DAY, limit=10)
@@ -239,7 +239,7 @@ def entry(number: int, minutes: int = 0, target: str | None = "communication-1")
 def append(database: SqlDatabase, *entries: Entry) -> None:
     with database.begin() as unit:
         for one in entries:
-            unit.audit.append(one, leaf_hash(one))
+            unit.audit.append([(one, leaf_hash(one))])
         unit.commit()
 
 

@@ -145,8 +145,8 @@ def destroy(database: SqlDatabase, numbers: list[int]) -> None:
         later = NOW + 400 * DAY
         for item in unit.communications.claim_due(now=later, limit=100, worker="w", lease_until=later + DAY):
             if item.communication_id in {name(number) for number in numbers}:
-                unit.communications.shred(item.communication_id, worker="w", fence=item.fence)
-                unit.communications.remove(item.communication_id, worker="w", fence=item.fence)
+                unit.communications.shred([item], worker="w")
+                unit.communications.remove([item], worker="w")
             else:
                 unit.communications.release_claims([item.communication_id], "w")
         unit.commit()

@@ -347,6 +347,20 @@ def test_listing_is_ordered_bytewise_and_goes_on_after_a_name(store: ObjectStore
     assert names(store, "a/", after="a/b/b/x") == ["a/b/c", "a/b0"]
 
 
+@pytest.mark.parametrize("strangers", [0, 3, 250])
+def test_many_prefixes_are_listed_as_each_by_itself(store: ObjectStore, strangers: int) -> None:
+    """Strangers before, between and after; so many that reading them all would cost more than asking for each."""
+    wanted = ["b/", "c/", "x/"]
+    for name in ("b/1", "b/2", "b0", "c/1", "x/1", "x/y", "b-/1", "a/1", "z/1"):
+        store.put(name, [b"."])
+    for number in range(strangers):
+        store.put(f"d{number:03}/1", [b"."])
+    assert [found.name for found in store.list_versions_of(wanted)] == ["b/1", "b/2", "c/1", "x/1", "x/y"]
+    assert [found.name for found in store.list_versions_of(["b/"])] == ["b/1", "b/2"]
+    assert [found.name for found in store.list_versions_of(["b/", "nothing/", "zz/"])] == ["b/1", "b/2"]
+    assert list(store.list_versions_of([])) == list(store.list_versions_of(["e/", "f/"])) == []
+
+
 def test_listing_nothing(store: ObjectStore) -> None:
     store.put("a", [b"x"])
     for prefix in ("b/", "a/", "a/b/"):

@@ -109,6 +109,9 @@ class FaultyStore:
     def list_versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
         return self._plan.around("list_versions", lambda: self._inner.list_versions(prefix, after=after), changes=False)
 
+    def list_versions_of(self, prefixes: Collection[str]) -> Iterator[ObjectVersion]:
+        return self._plan.around("list_versions", lambda: self._inner.list_versions_of(prefixes), changes=False)
+
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         return self._plan.around("list_uploads", lambda: self._inner.list_uploads(prefix), changes=False)
 

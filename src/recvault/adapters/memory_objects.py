@@ -6,7 +6,7 @@ It passes the same contract as the real ones. Nothing survives the process; noth
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -96,6 +96,10 @@ class MemoryObjectStore:
             names = sorted(name for name in self._objects if name.startswith(prefix) and name > after)
         for name in names:
             yield from [kept.version for kept in self._objects.get(name, ())]
+
+    def list_versions_of(self, prefixes: Collection[str]) -> Iterator[ObjectVersion]:
+        for prefix in sorted(set(prefixes)):
+            yield from self.list_versions(prefix)
 
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         check_prefix(prefix)

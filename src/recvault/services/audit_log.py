@@ -6,7 +6,7 @@ pass ids, classes and counts). Several sequencers may run: the head moves by com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from recvault.domain.audit import GENESIS, Act, ChainHead, Entry, SequencedEntry, leaf_hash, link_hash
 from recvault.domain.errors import AuditFailure, Conflict
@@ -37,8 +37,28 @@ class AuditLog:
         detail: Mapping[str, object] | None = None,
     ) -> str:
         """Adds an entry to the caller's transaction and returns its id."""
+        entry = self._entry(actor, act, target, purpose, detail)
+        unit.audit.append([(entry, leaf_hash(entry))])
+        return entry.id
+
+    def record_each(
+        self,
+        unit: UnitOfWork,
+        *,
+        actor: str,
+        act: Act,
+        targets: Iterable[str],
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        """Adds an entry for each of the targets."""
+        entries = [self._entry(actor, act, target, None, detail) for target in targets]
+        unit.audit.append([(entry, leaf_hash(entry)) for entry in entries])
+
+    def _entry(
+        self, actor: str, act: Act, target: str | None, purpose: str | None, detail: Mapping[str, object] | None
+    ) -> Entry:
         now = self._clock.now()
-        entry = Entry(
+        return Entry(
             id=uuid7(now, self._entropy.bytes(10)),
             at=now,
             actor=actor,
@@ -48,8 +68,6 @@ class AuditLog:
             detail=detail or {},
             salt=self._entropy.bytes(16),
         )
-        unit.audit.append(entry, leaf_hash(entry))
-        return entry.id
 
     def note(
         self, *, actor: str, act: Act, target: str | None = None, detail: Mapping[str, object] | None = None

@@ -18,20 +18,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from recvault.domain.accounts import SignedPolicy
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, State
 from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
-from recvault.domain.errors import Conflict, StoreUnavailable
+from recvault.domain.errors import Conflict, NotFound, StoreUnavailable
 from recvault.domain.ids import uuid7
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
-from recvault.domain.ports.objects import ObjectStore, ObjectVersion
+from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.audit_log import AuditLog
 from recvault.services.certificates import Certificates
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
+from recvault.services.remains import Remains
 from recvault.services.retention import Retention
 
 ACTOR = "system:purge"
@@ -82,6 +82,7 @@ class Purge:
     ) -> None:
         self._database = database
         self._store = store
+        self._remains = Remains(store=store)
         self._period_keys = period_keys
         self._retention = retention
         self._ledger = ledger
@@ -93,7 +94,7 @@ class Purge:
 
     def forecast(self, limit: int = 1000) -> PurgeReport:
         """What a run now would find due; changes nothing."""
-        report = PurgeReport(stopped_because=self._obstacle())
+        report = PurgeReport(stopped_because=self._obstacle(self._clock.now()))
         with self._database.read() as unit:
             report.due = unit.communications.count_due(self._clock.now())
         return report
@@ -101,26 +102,33 @@ class Purge:
     def run(self, worker: str) -> PurgeReport:
         """Batches until nothing is due, then day keys whose time is over, then certificates *complete*."""
         report = self.forecast()
+        while report.stopped_because is None and self.run_batch(worker, report):
+            pass
+        if report.stopped_because is None:
+            self._settle(report)
         if report.stopped_because is not None:
             self._audit.note(actor=ACTOR, act=Act.RUN_STOPPED, detail={"reason": report.stopped_because})
-            return report
-        while self.run_batch(worker, report):
-            pass
-        return self._settle(report)
+        return report
 
     def settle(self) -> PurgeReport:
         """Between nights: day keys whose time is over, then certificates *complete*; under the same conditions."""
-        report = PurgeReport(stopped_because=self._obstacle())
-        return report if report.stopped_because is not None else self._settle(report)
-
-    def _settle(self, report: PurgeReport) -> PurgeReport:
-        report.keys_destroyed += self._period_keys.close_due()
-        self._complete(report)
+        report = PurgeReport()
+        self._settle(report)
         return report
 
+    def _settle(self, report: PurgeReport) -> None:
+        report.stopped_because = self._obstacle(self._clock.now())
+        if report.stopped_because is None:
+            report.keys_destroyed += self._period_keys.close_due()
+            self._complete(report)
+
     def run_batch(self, worker: str, report: PurgeReport) -> bool:
-        """One batch; False when nothing was due any more."""
+        """One batch; False when nothing was due any more, or when destruction is off now. What is due is judged by the
+        one reading of the clock that was compared with the others: a clock that jumps during a night destroys nothing."""
         now = self._clock.now()
+        report.stopped_because = self._obstacle(now)
+        if report.stopped_because is not None:
+            return False
         with self._database.begin() as unit:  # 1
             claimed = unit.communications.claim_due(
                 now=now, limit=self._limits.batch, worker=worker, lease_until=now + self._limits.lease
@@ -134,24 +142,24 @@ class Purge:
             batch = uuid7(now, self._entropy.bytes(10))
             ids = [item.communication_id for item in fresh]
             self._ledger.write(LedgerKind.INTENT, {"batch": batch, "items": ids})  # 2
-            resumed += self._shred(fresh, batch, worker, report)  # 3
+            resumed += self._shred(fresh, batch, worker, report, now)  # 3
         self._finish(resumed, worker, report)  # 4 to 7
         return len(claimed) == self._limits.batch
 
     # --- 3: the transaction that destroys
 
-    def _shred(self, items: Sequence[DueItem], batch: str, worker: str, report: PurgeReport) -> list[DueItem]:
-        started_at = self._clock.now()
+    def _shred(
+        self, items: Sequence[DueItem], batch: str, worker: str, report: PurgeReport, agreed: datetime
+    ) -> list[DueItem]:
+        started_at = min(agreed, self._clock.now())  # a clock that went ahead since then counts for nothing
         fences = {item.communication_id: item for item in items}
-        shredded: list[DueItem] = []
-        policies: dict[str, SignedPolicy] = {}
+        ending: list[Communication] = []
         with self._database.begin() as unit:
             rows = self._lock(unit, list(fences))
             self._ledger.follow(unit)  # holds of ledger and database together
             held = unit.holds.covering([row.id for row in rows])
             back: list[str] = []
             for row in rows:
-                item = fences[row.id]
                 if row.state is not State.STORED:
                     continue  # another worker took the claim over and shredded it; the rest is its to do
                 if row.id in held or row.destroy_at > started_at:
@@ -161,19 +169,18 @@ class Purge:
                     self._stop(unit, row, report)
                     back.append(row.id)
                 else:
-                    policy = policies.setdefault(row.policy_version, unit.policies.get(row.policy_version))
-                    self._shred_row(unit, row, item, batch, policy, worker, started_at)
-                    shredded.append(item)
+                    ending.append(row)
+            self._write_down(unit, ending, batch, started_at)
+            shredded = [fences[row.id] for row in ending]
+            unit.communications.shred(shredded, worker=worker)
+            unit.register.drop_unused_points({row.contact_point_id for row in ending if row.contact_point_id})
             unit.communications.release_claims(back, worker)
             unit.commit()
         return shredded
 
     def _lock(self, unit: UnitOfWork, ids: list[str]) -> list[Communication]:
-        seen = unit.communications.find(ids)
-        unit.register.lock_guards(
-            customer_ids={row.customer_id for row in seen if row.customer_id},
-            contact_point_ids={row.contact_point_id for row in seen if row.contact_point_id},
-        )
+        customers, points = unit.communications.guards(ids)
+        unit.register.lock_guards(customer_ids=customers, contact_point_ids=points)
         return unit.communications.lock(ids)
 
     def _stop(self, unit: UnitOfWork, row: Communication, report: PurgeReport) -> None:
@@ -183,36 +190,31 @@ class Purge:
         )
         report.stopped.append(row.id)
 
-    def _shred_row(
-        self,
-        unit: UnitOfWork,
-        row: Communication,
-        item: DueItem,
-        batch: str,
-        policy: SignedPolicy,
-        worker: str,
-        started_at: datetime,
-    ) -> None:
+    def _write_down(self, unit: UnitOfWork, rows: Sequence[Communication], batch: str, started_at: datetime) -> None:
+        """What stays of the rows: tombstones with their evidence, and audit entries; grants to play them end."""
+        ids = [row.id for row in rows]
+        signers = {version: unit.policies.get(version).signed_by for version in {row.policy_version for row in rows}}
+        keys = unit.communications.wrapped_by(ids)
         unit.destructions.add(
-            Destruction(
-                communication_id=row.id,
-                source_id=row.source_id,
-                source_ref_hash=row.source_ref_hash,
-                batch=batch,
-                trigger=Trigger.RETENTION if row.do_not_keep_at is None else Trigger.DO_NOT_KEEP,
-                stage=Stage.SHREDDED,
-                facts=self._certificates.evidence(
-                    row, policy_signed_by=policy.signed_by or "nobody", started_at=started_at
-                ),
-                key_ids=unit.communications.wrapped_by(row.id),
-                shredded_at=self._clock.now(),
+            *(
+                Destruction(
+                    communication_id=row.id,
+                    source_id=row.source_id,
+                    source_ref_hash=row.source_ref_hash,
+                    batch=batch,
+                    trigger=Trigger.RETENTION if row.do_not_keep_at is None else Trigger.DO_NOT_KEEP,
+                    stage=Stage.SHREDDED,
+                    facts=self._certificates.evidence(
+                        row, policy_signed_by=signers[row.policy_version] or "nobody", started_at=started_at
+                    ),
+                    key_ids=keys.get(row.id, ()),
+                    shredded_at=self._clock.now(),
+                )
+                for row in rows
             )
         )
-        unit.communications.shred(row.id, worker=worker, fence=item.fence)
-        unit.accounts.drop_playback(expired_before=started_at, communication_ids=[row.id])
-        if row.contact_point_id:
-            unit.register.drop_unused_points([row.contact_point_id])
-        self._audit.record(unit, actor=ACTOR, act=Act.SHREDDED, target=row.id, detail={"batch": batch})
+        unit.accounts.drop_playback(expired_before=started_at, communication_ids=ids)
+        self._audit.record_each(unit, actor=ACTOR, act=Act.SHREDDED, targets=ids, detail={"batch": batch})
 
     # --- 4 to 7: objects, absence, certificate, outcome
 
@@ -221,8 +223,10 @@ class Purge:
             return
         gone: list[DueItem] = []
         try:
-            self._delete_objects([item.communication_id for item in items])  # 4
-            gone = [item for item in items if self.absent(item.communication_id)]  # 5
+            ids = [item.communication_id for item in items]
+            self._remains.delete(ids)  # 4
+            present = self._remains.present(ids)  # 5
+            gone = [item for item in items if item.communication_id not in present]
         except StoreUnavailable:
             pass  # the rows stay ``destroying``: unreadable, and taken up again at the next tick
         missing = {item.communication_id for item in items} - {item.communication_id for item in gone}
@@ -232,37 +236,27 @@ class Purge:
             return
         done = [item.communication_id for item in gone]
         with self._database.begin() as unit:  # 6
-            for item in gone:
-                self._certify(unit, item, worker, absent_at)
+            self._certify(unit, gone, worker, absent_at)
             self._ledger.append(unit, LedgerKind.DONE, {"items": done})  # 7
             unit.commit()
         report.destroyed += done
 
-    def _delete_objects(self, ids: Sequence[str]) -> None:
-        found: list[ObjectVersion] = []
-        for communication_id in ids:
-            prefix = f"{communication_id}/"
-            self._store.abort_uploads(prefix)
-            found.extend(self._store.list_versions(prefix))
-        self._store.delete_versions(found)
-
     def absent(self, communication_id: str) -> bool:
         """Whether listing all versions and open uploads of the item finds nothing (rule 6)."""
-        prefix = f"{communication_id}/"
-        versions = next(iter(self._store.list_versions(prefix)), None)
-        uploads = next(iter(self._store.list_uploads(prefix)), None)
-        return versions is None and uploads is None
+        return not self._remains.present([communication_id])
 
-    def _certify(self, unit: UnitOfWork, item: DueItem, worker: str, absent_at: datetime) -> None:
-        tombstone = unit.destructions.get(item.communication_id)
-        if tombstone.stage is Stage.SHREDDED:
-            unit.destructions.set_inaccessible(
-                item.communication_id,
-                at=absent_at,
-                certificate=self._certificates.inaccessible(tombstone, absent_at=absent_at),
-            )
-            self._audit.record(unit, actor=ACTOR, act=Act.INACCESSIBLE, target=item.communication_id)
-        unit.communications.remove(item.communication_id, worker=worker, fence=item.fence)
+    def _certify(self, unit: UnitOfWork, items: Sequence[DueItem], worker: str, absent_at: datetime) -> None:
+        tombstones = unit.destructions.find([item.communication_id for item in items])
+        if len(tombstones) != len(items):
+            raise NotFound("an item that was shredded has no tombstone; run 'recvault doctor'")
+        certificates = {
+            name: self._certificates.inaccessible(tombstone, absent_at=absent_at)
+            for name, tombstone in tombstones.items()
+            if tombstone.stage is Stage.SHREDDED
+        }
+        unit.destructions.set_inaccessible(certificates, at=absent_at)
+        self._audit.record_each(unit, actor=ACTOR, act=Act.INACCESSIBLE, targets=certificates)
+        unit.communications.remove(items, worker=worker)
 
     # --- afterwards
 
@@ -323,16 +317,15 @@ class Purge:
             self._audit.note(
                 actor=ACTOR, act=Act.STOPPED, target=item.communication_id, detail={"reason": "object-came-back"}
             )
-        self._delete_objects([item.communication_id])
+        self._remains.delete([item.communication_id])
         return self.absent(item.communication_id)
 
-    def _obstacle(self) -> str | None:
+    def _obstacle(self, now: datetime) -> str | None:
         """Why nothing may be destroyed now: no signed policy, or clocks that disagree."""
         with self._database.read() as unit:
             policy = unit.policies.active()
         if policy is None or policy.signed_by is None:
             return "the retention policy is not signed; a named person signs it with 'recvault policy sign'"
-        now = self._clock.now()
         skew = max(abs(now - self._database.now()), abs(now - self._store.now()))
         if skew > self._limits.clock_skew:
             return "the clocks of worker, database and object store differ by more than the limit; set them right"

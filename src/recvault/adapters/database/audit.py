@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
@@ -22,10 +22,15 @@ class SqlAuditLog:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def append(self, entry: Entry, leaf: bytes) -> None:
-        """See the port. Conflict when the id exists."""
-        row = {name: getattr(entry, name) for name in _PLAIN}
-        self._session.insert(audit_entries, row | {"act": entry.act.value, "leaf": leaf})
+    def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
+        """See the port. Conflict when an id exists."""
+        self._session.insert(
+            audit_entries,
+            (
+                {name: getattr(entry, name) for name in _PLAIN} | {"act": entry.act.value, "leaf": leaf}
+                for entry, leaf in entries
+            ),
+        )
 
     def unsequenced(self, limit: int) -> list[tuple[Entry, bytes]]:
         """See the port."""

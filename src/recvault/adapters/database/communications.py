@@ -50,6 +50,16 @@ class SqlCommunications(DueWork):
         """See the port."""
         return self._by_ids(communication_ids, lock=False)
 
+    def guards(self, communication_ids: Collection[str]) -> tuple[set[str], set[str]]:
+        """See the port."""
+        customers: set[str | None] = set()
+        points: set[str | None] = set()
+        for batch in batches(communication_ids):
+            for row in self._session.rows(select(_c.customer_id, _c.contact_point_id).where(_c.id.in_(batch))):
+                customers.add(row.customer_id)
+                points.add(row.contact_point_id)
+        return {one for one in customers if one}, {one for one in points if one}
+
     def lock(self, communication_ids: Collection[str]) -> list[Communication]:
         """See the port."""
         return self._by_ids(communication_ids, lock=True)
@@ -95,15 +105,18 @@ class SqlCommunications(DueWork):
         self._update_stored(communication_id, key_id=key_id, wrapped_key=wrapped_key)
         self._remember_key(communication_id, key_id)
 
-    def wrapped_by(self, communication_id: str) -> tuple[str, ...]:
+    def wrapped_by(self, communication_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
         """See the port."""
-        return tuple(
-            self._session.column(
-                select(wrapped_by.c.key_id)
-                .where(wrapped_by.c.communication_id == communication_id)
-                .order_by(wrapped_by.c.key_id)
+        found: dict[str, tuple[str, ...]] = {}
+        for batch in batches(communication_ids):
+            rows = self._session.rows(
+                select(wrapped_by.c.communication_id, wrapped_by.c.key_id)
+                .where(wrapped_by.c.communication_id.in_(batch))
+                .order_by(wrapped_by.c.communication_id, wrapped_by.c.key_id)
             )
-        )
+            for communication_id, key_id in rows:
+                found[communication_id] = (*found.get(communication_id, ()), key_id)
+        return found
 
     def ids_under_key(self, key_id: str, limit: int, *, after: str = "") -> list[str]:
         """See the port."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, exists, literal, select, tuple_, update
+from sqlalchemy import Row, Update, bindparam, exists, literal, select, tuple_, update
 
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
@@ -28,19 +28,23 @@ class SqlDestructions:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, destruction: Destruction) -> None:
-        """Conflict when the communication has a tombstone already, or the stage is a later one."""
-        if destruction.stage is not Stage.SHREDDED:
+    def add(self, *new: Destruction) -> None:
+        """Conflict when a communication has a tombstone already, or the stage is a later one."""
+        if any(one.stage is not Stage.SHREDDED for one in new):
             raise Conflict("a destruction begins at stage 'shredded'; the later stages come with their certificates")
-        row = {name: getattr(destruction, name) for name in _PLAIN}
-        row["trigger"] = destruction.trigger.value
-        row["stage"] = destruction.stage.value
-        self._session.insert(destructions, row)
+        self._session.insert(
+            destructions,
+            (
+                {name: getattr(one, name) for name in _PLAIN} | {"trigger": one.trigger.value, "stage": one.stage.value}
+                for one in new
+            ),
+        )
         self._session.insert(
             destruction_keys,
             (
-                {"communication_id": destruction.communication_id, "key_id": key_id, "position": position}
-                for position, key_id in enumerate(destruction.key_ids)
+                {"communication_id": one.communication_id, "key_id": key_id, "position": position}
+                for one in new
+                for position, key_id in enumerate(one.key_ids)
             ),
         )
 
@@ -69,25 +73,27 @@ class SqlDestructions:
         )
         return next(iter(self._load(rows)), None)
 
-    def set_inaccessible(self, communication_id: str, *, at: datetime, certificate: str) -> None:
+    def set_inaccessible(self, certificates: Mapping[str, str], *, at: datetime) -> None:
         """See the port. NotFound when there is no tombstone; Conflict when it has that certificate."""
         self._advance(
-            communication_id,
+            certificates,
             Stage.SHREDDED,
-            stage=Stage.INACCESSIBLE.value,
-            inaccessible_at=at,
-            looked_for_at=at,
-            certificate_inaccessible=certificate,
+            update(destructions).values(
+                stage=Stage.INACCESSIBLE.value,
+                inaccessible_at=at,
+                looked_for_at=at,
+                certificate_inaccessible=bindparam("certificate"),
+            ),
         )
 
     def set_complete(self, communication_id: str, *, at: datetime, certificate: str) -> None:
         """See the port. NotFound when there is no tombstone; Conflict unless ``inaccessible``."""
         self._advance(
-            communication_id,
+            {communication_id: certificate},
             Stage.INACCESSIBLE,
-            stage=Stage.COMPLETE.value,
-            complete_at=at,
-            certificate_complete=certificate,
+            update(destructions).values(
+                stage=Stage.COMPLETE.value, complete_at=at, certificate_complete=bindparam("certificate")
+            ),
         )
 
     def completable(self, limit: int) -> list[Destruction]:
@@ -134,15 +140,23 @@ class SqlDestructions:
             statement = statement.where(tuple_(_d.shredded_at, _d.communication_id) < position)
         return self._load(self._session.rows(statement))
 
-    def _advance(self, communication_id: str, current: Stage, **values: object) -> None:
-        if self._session.change(
-            update(destructions)
-            .where(_d.communication_id == communication_id, _d.stage == current.value)
-            .values(**values)
-        ):
+    def _advance(self, certificates: Mapping[str, str], current: Stage, statement: Update) -> None:
+        if not certificates:
             return
-        found = self.get(communication_id)
-        raise Conflict(f"the destruction is at stage {found.stage}, not {current}; read its certificate instead")
+        changed = self._session.change(
+            statement.where(_d.communication_id == bindparam("item"), _d.stage == literal(current.value)),
+            [{"item": item, "certificate": certificate} for item, certificate in certificates.items()],
+        )
+        if changed != len(certificates):
+            raise self._why_not(certificates, current)
+
+    def _why_not(self, ids: Collection[str], current: Stage) -> Exception:
+        """After a change that did not touch all: one of them is not there, or was not at the stage."""
+        found = self.find(ids)
+        if len(found) != len(ids):
+            return missing("destruction")
+        stages = ", ".join(sorted({one.stage for one in found.values()}))
+        return Conflict(f"not everything was at stage {current}, now at stage {stages}; read the certificates instead")
 
     def _load(self, rows: Sequence[Row[Any]]) -> list[Destruction]:
         keys: dict[str, list[str]] = {}

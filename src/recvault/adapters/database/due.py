@@ -12,7 +12,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Update, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Delete, Update, and_, bindparam, delete, exists, literal, or_, select, update
 
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
@@ -83,25 +83,21 @@ class DueWork:
         ):
             raise missing("communication")
 
-    def shred(self, communication_id: str, *, worker: str, fence: int) -> None:
-        """May be repeated by whoever holds the claim. Keeps source, moment of storing, end, sizes, places,
+    def shred(self, items: Collection[DueItem], *, worker: str) -> None:
+        """May be repeated by whoever holds the claims. Keeps source, moment of storing, end, sizes, places,
         policy version, streams, and the keys that ever wrapped the data key; the start becomes the moment of
         storing.
         """
         bare: dict[str, Any] = dict.fromkeys(ERASED)
-        self._claimed(
-            update(communications).values(**bare, started_at=_c.stored_at, state=State.DESTROYING.value),
-            communication_id,
-            worker,
-            fence,
-        )
-        for table in (purposes, tags, attention, releases):
-            self._session.change(delete(table).where(table.c.communication_id == communication_id))
+        shredding = update(communications).values(**bare, started_at=_c.stored_at, state=State.DESTROYING.value)
+        self._claimed(shredding, items, worker)
+        for batch in batches([item.communication_id for item in items]):
+            for table in (purposes, tags, attention, releases):
+                self._session.change(delete(table).where(table.c.communication_id.in_(batch)))
 
-    def remove(self, communication_id: str, *, worker: str, fence: int) -> None:
-        """Everything that belongs to the row goes with it."""
-        shredded = delete(communications).where(_c.state == State.DESTROYING.value)
-        self._claimed(shredded, communication_id, worker, fence)
+    def remove(self, items: Collection[DueItem], *, worker: str) -> None:
+        """Everything that belongs to the rows goes with them."""
+        self._claimed(delete(communications).where(_c.state == State.DESTROYING.value), items, worker)
 
     def count_due(self, now: datetime) -> int:
         """Stored, due, not held, not stopped; those under a lease count, those already shredded do not."""
@@ -134,8 +130,15 @@ class DueWork:
             .with_for_update(skip_locked=True, of=communications)
         )
 
-    def _claimed(self, statement: Update | Delete, communication_id: str, worker: str, fence: int) -> None:
-        if not self._session.change(
-            statement.where(_c.id == communication_id, _c.claimed_by == worker, _c.fence == fence)
-        ):
-            raise Conflict("the claim on this item is no longer this worker's; leave it to the one that has it")
+    def _claimed(self, statement: Update | Delete, items: Collection[DueItem], worker: str) -> None:
+        """Each row by its own fence."""
+        if not items:
+            return
+        changed = self._session.change(
+            statement.where(
+                _c.id == bindparam("item"), _c.claimed_by == literal(worker), _c.fence == bindparam("item_fence")
+            ),
+            [{"item": item.communication_id, "item_fence": item.fence} for item in items],
+        )
+        if changed != len(items):
+            raise Conflict("the claim on an item is no longer this worker's; leave it to the one that has it")

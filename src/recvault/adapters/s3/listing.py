@@ -6,7 +6,8 @@ raises StoreError, because an absence read from such a listing would prove nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -20,6 +21,9 @@ NULL_VERSION = "null"
 
 PAGE = 1000
 """Entries a request, the most S3 gives."""
+
+NAMES_A_REQUEST = 100
+"""About as many names of a page come in the time of one more request."""
 
 
 def version_or_none(text: str | None) -> str | None:
@@ -98,6 +102,28 @@ def list_versions(wire: S3Wire, prefix: str, after: str = "", limit: int = PAGE)
                 length=0 if marker else int(_text(entry, "Size")),
                 modified=datetime.fromisoformat(_text(entry, "LastModified")),
             )
+
+
+def list_versions_of(wire: S3Wire, prefixes: Collection[str]) -> Iterator[ObjectVersion]:
+    """Versions under any of the prefixes, none of which lies within another. One range from the first prefix to the last,
+    as long as not too many strangers lie between; what is left then is listed prefix by prefix.
+    """
+    wanted = sorted(set(prefixes))
+    passed = 0
+    if len(wanted) > 1:
+        patience = len(wanted) * NAMES_A_REQUEST
+        for version in list_versions(wire, "", after=wanted[0][:-1]):
+            passed = bisect_right(wanted, version.name)
+            if passed and version.name.startswith(wanted[passed - 1]):
+                yield version
+                continue
+            patience -= 1
+            if passed == len(wanted) or not patience:
+                break
+        else:
+            passed = len(wanted)
+    for prefix in wanted[passed:]:
+        yield from list_versions(wire, prefix)
 
 
 def versions_of(wire: S3Wire, name: str) -> list[ObjectVersion]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -110,6 +110,9 @@ class S3ObjectStore:
 
     def list_versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
         return listing.list_versions(self._wire, check_prefix(prefix), after)
+
+    def list_versions_of(self, prefixes: Collection[str]) -> Iterator[ObjectVersion]:
+        return listing.list_versions_of(self._wire, [check_prefix(prefix) for prefix in prefixes])
 
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         return listing.list_uploads(self._wire, check_prefix(prefix))

@@ -47,6 +47,9 @@ class Communications(Protocol):
     def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Communication | None:
         """The communication a source named so, if stored."""
 
+    def guards(self, communication_ids: Collection[str]) -> tuple[set[str], set[str]]:
+        """The customers and the contact points that those which exist belong to: what to lock before them."""
+
     def lock(self, communication_ids: Collection[str]) -> list[Communication]:
         """FOR UPDATE in id order; those that exist. Guards must be locked before."""
 
@@ -67,8 +70,8 @@ class Communications(Protocol):
     def rewrap(self, communication_id: str, *, key_id: str, wrapped_key: bytes) -> None:
         """Puts the data key under another period key and remembers that key in ``wrapped by``."""
 
-    def wrapped_by(self, communication_id: str) -> tuple[str, ...]:
-        """Every key id that ever wrapped its data key, in id order."""
+    def wrapped_by(self, communication_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Every key id that ever wrapped its data key, in id order, by communication; unknown ones are absent."""
 
     def ids_under_key(self, key_id: str, limit: int, *, after: str = "") -> list[str]:
         """Up to ``limit`` communications whose data key is now wrapped under the key, in id order, ids greater than
@@ -96,12 +99,12 @@ class Communications(Protocol):
     def stop(self, communication_id: str, reason: str) -> None:
         """Takes the item out of automatic destruction until a person looks at it (reason is a stable code)."""
 
-    def shred(self, communication_id: str, *, worker: str, fence: int) -> None:
+    def shred(self, items: Collection[DueItem], *, worker: str) -> None:
         """Removes wrapped key, sealed parts, every id and class that could point to a person, purposes, tags; state
-        becomes ``destroying``. Conflict when the claim is no longer the worker's."""
+        becomes ``destroying``. Conflict when a claim is no longer the worker's: then nothing of the unit can be kept."""
 
-    def remove(self, communication_id: str, *, worker: str, fence: int) -> None:
-        """Deletes the shredded row and its streams. Conflict when the claim is no longer the worker's."""
+    def remove(self, items: Collection[DueItem], *, worker: str) -> None:
+        """Deletes the shredded rows and their streams. Conflict as for ``shred``."""
 
     def count_due(self, now: datetime) -> int:
         """How many rows are due and free to be destroyed."""
@@ -242,7 +245,7 @@ class PeriodKeys(Protocol):
 class Destructions(Protocol):
     """Tombstones and certificates."""
 
-    def add(self, destruction: Destruction) -> None:
+    def add(self, *destructions: Destruction) -> None:
         """Inserts at stage ``shredded``."""
 
     def get(self, communication_id: str) -> Destruction:
@@ -254,8 +257,8 @@ class Destructions(Protocol):
     def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Destruction | None:
         """The tombstone of what a source named so."""
 
-    def set_inaccessible(self, communication_id: str, *, at: datetime, certificate: str) -> None:
-        """Stage ``inaccessible`` with its signed certificate."""
+    def set_inaccessible(self, certificates: Mapping[str, str], *, at: datetime) -> None:
+        """Stage ``inaccessible`` with the signed certificate of each, by communication."""
 
     def set_complete(self, communication_id: str, *, at: datetime, certificate: str) -> None:
         """Stage ``complete`` with its signed certificate."""
@@ -276,8 +279,8 @@ class Destructions(Protocol):
 class AuditLog(Protocol):
     """Entries and the chain over them."""
 
-    def append(self, entry: Entry, leaf: bytes) -> None:
-        """Writes an entry without a number, in this transaction."""
+    def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
+        """Writes entries, each with its leaf hash and without a number, in this transaction."""
 
     def unsequenced(self, limit: int) -> list[tuple[Entry, bytes]]:
         """Committed entries without a number, by (at, id)."""

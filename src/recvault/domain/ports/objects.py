@@ -15,7 +15,7 @@ whether the place is allowed (``domain.residency``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -212,6 +212,11 @@ class ObjectStore(Protocol):
         ``after``.
 
         Memory is bounded whatever the number of objects. Within a name the newest comes first.
+        """
+
+    def list_versions_of(self, prefixes: Collection[str]) -> Iterator[ObjectVersion]:
+        """The same for many prefixes (none within another), ordered by name. Where their names lie close together a store
+        that counts requests reads them as one range; strangers among them are passed over.
         """
 
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
