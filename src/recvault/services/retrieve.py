@@ -4,17 +4,18 @@ Keeps rule 2 (``opened`` is committed before the first byte leaves; every served
 and a missing one counts as the whole) and P6: every look at content needs a role, a scope and a live purpose, decided again
 at every range. No address stays good: a grant is random, bound to one person, short-lived, and only its hash is stored.
 
-Unwrapped data keys are kept at most ``cache_seconds`` (destruction waits that long).
+Unwrapped data keys, and streams opened with them, are kept at most ``cache_seconds`` (destruction waits that long).
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Lock
 
 from recvault.domain.access import Action, Actor, Subject, decide, sees_customer_masked, visible_sets
@@ -28,6 +29,7 @@ from recvault.domain.purpose import Purpose
 from recvault.intake.text import has_identity_code
 from recvault.sealing.fields import open_fields
 from recvault.sealing.manifest import Manifest, StreamEntry, open_manifest
+from recvault.sealing.ranges import RangeReader
 from recvault.services.accounts import token_hash
 from recvault.services.audit_log import AuditLog
 from recvault.services.period_keys import PeriodKeys
@@ -89,8 +91,17 @@ class Playback:
         return f'"{self.stream.ciphertext_sha256[:32]}"'
 
 
+@dataclass(kw_only=True, slots=True)
+class _Kept:
+    """An unwrapped data key, and the streams opened with it by object name and version."""
+
+    since: datetime
+    key: bytes
+    readers: dict[tuple[str, str | None], RangeReader] = field(default_factory=dict)
+
+
 class KeyCache:
-    """Data keys by communication for at most ``seconds``; safe between threads."""
+    """Data keys by communication, and what was opened with them, for at most ``seconds``; safe between threads."""
 
     def __init__(self, *, period_keys: PeriodKeys, clock: Clock, seconds: int, size: int = 256) -> None:
         self._period_keys = period_keys
@@ -98,21 +109,36 @@ class KeyCache:
         self._life = timedelta(seconds=seconds)
         self._size = size
         self._lock = Lock()
-        self._keys: dict[tuple[str, str], tuple[datetime, bytes]] = {}
+        self._keys: dict[tuple[str, str], _Kept] = {}
 
     def data_key(self, communication: Communication) -> bytes:
         """The data key; a stored row is the caller's proof that it still may be used."""
+        return self._kept(communication).key
+
+    def reader(
+        self, communication: Communication, stream: StreamEntry, open_stream: Callable[[bytes], RangeReader]
+    ) -> RangeReader:
+        """The stream as ``open_stream`` opened and verified it with the data key: once, and not at every range. It is
+        kept no longer than the data key, whose derivative it holds."""
+        kept = self._kept(communication)
+        name = (stream.object_name, stream.version_id)
+        reader = kept.readers.get(name)
+        if reader is None:
+            reader = kept.readers[name] = open_stream(kept.key)
+        return reader
+
+    def _kept(self, communication: Communication) -> _Kept:
         now = self._clock.now()
         name = (communication.id, communication.key_id)
         with self._lock:
-            self._keys = {n: kept for n, kept in self._keys.items() if now - kept[0] < self._life}
+            self._keys = {n: kept for n, kept in self._keys.items() if now - kept.since < self._life}
             if name in self._keys:
-                return self._keys[name][1]
-        key = self._period_keys.unwrap(communication)
+                return self._keys[name]
+        kept = _Kept(since=now, key=self._period_keys.unwrap(communication))
         with self._lock:
             if len(self._keys) < self._size:
-                self._keys[name] = (now, key)
-        return key
+                self._keys[name] = kept
+        return kept
 
 
 class Retrieval:
@@ -229,11 +255,12 @@ class Retrieval:
         return Playback(communication=row, grant=grant, manifest=manifest, stream=manifest.stream(ORIGINAL))
 
     def read(self, playback: Playback, first: int, last: int) -> Iterator[bytes]:
-        """Plaintext bytes ``first`` to ``last`` inclusive. Commitment and last chunk are verified before the first byte;
-        a ``closed`` entry with what was served follows, also when the listener stops early."""
+        """Plaintext bytes ``first`` to ``last`` inclusive. Commitment and last chunk are verified before the first byte (by
+        an earlier range, where the stream is still open from it); a ``closed`` entry with what was served follows, also
+        when the listener stops early."""
         served = 0
         row = playback.communication
-        reader = self._streams.reader(row.id, playback.stream, self._keys.data_key(row))
+        reader = self._keys.reader(row, playback.stream, partial(self._streams.reader, row.id, playback.stream))
         try:
             for piece in reader.read(first, last):
                 served += len(piece)
