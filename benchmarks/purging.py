@@ -36,6 +36,7 @@ def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
             reference=ground.bare.delete_name,
             bare=lambda: _delete(ground, count),
             turns=turns,
+            seconds=20 if quick else 600,
             goal=GOALS.get(ground.name),
             warm=False,
         )

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+LEAST_TURNS = 2
 
 Take = Callable[[], float]
 """One turn: does the work and returns its figure."""
@@ -65,13 +68,18 @@ def compare(
     reference: str,
     bare: Take,
     turns: int,
+    seconds: float,
     goal: Goal | None = None,
     warm: bool = True,
 ) -> Result:
-    """Takes both sides in turns, after one of each that does not count."""
+    """Takes both sides in turns, after one of each that does not count: at most ``turns``, and no further ones (but two)
+    when ``seconds`` have passed."""
     if warm:
         ours(), bare()
-    pairs = [(ours(), bare()) for _ in range(turns)]
+    began = time.monotonic()
+    pairs: list[tuple[float, float]] = []
+    while len(pairs) < turns and (len(pairs) < LEAST_TURNS or time.monotonic() < began + seconds):
+        pairs.append((ours(), bare()))
     return judged(name, unit=unit, reference=reference, pairs=pairs, goal=goal)
 
 

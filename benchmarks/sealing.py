@@ -58,6 +58,7 @@ def measure(*, quick: bool) -> Iterator[Result]:
                 reference=reference,
                 bare=lambda: _rate(bare),
                 turns=turns,
+                seconds=5 if quick else 60,
                 goal=goal,
             )
 

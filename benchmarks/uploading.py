@@ -34,18 +34,24 @@ MEMORY_GOAL = Goal(most_value=150)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """``size`` in MB; each of ``clients`` sends ``each`` recordings a turn."""
+    """``size`` in MB; each of ``clients`` sends ``each`` recordings a turn, as often as ``turns`` and
+    ``seconds`` allow."""
 
     size: int
     clients: int
     each: int
     turns: int
+    seconds: float
 
 
 def loads(*, quick: bool) -> list[Load]:
     """1 MB and 64 MB, by 1, 4 and 8 clients."""
-    small = [Load(size=1, clients=count, each=max(4, 16 // count), turns=4 if quick else 12) for count in (1, 4, 8)]
-    return small + [Load(size=64, clients=count, each=1, turns=3 if quick else 7) for count in (1, 4, 8)]
+    turns, seconds = (4, 8.0) if quick else (12, 90.0)
+    return [
+        Load(size=size, clients=clients, each=max(4, 16 // clients) if size == 1 else 1, turns=turns, seconds=seconds)
+        for size in (1, 64)
+        for clients in (1, 4, 8)
+    ]
 
 
 class Sender:
@@ -105,6 +111,7 @@ def _ingest(ground: Ground, load: Load) -> Result:
         reference=ground.bare.put_name,
         bare=lambda: _rate(load, lambda _: ground.bare.put(f"{uuid4()}/original.1", data)),
         turns=load.turns,
+        seconds=load.seconds,
         goal=GOALS.get((ground.name, load.size, load.clients)),
     )
 
