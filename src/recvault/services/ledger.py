@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 
 from recvault.domain.audit import Act
-from recvault.domain.errors import LedgerFailure, NotFound
+from recvault.domain.errors import KeyNotFound, LedgerFailure, NotFound
 from recvault.domain.holds import Hold
 from recvault.domain.ledger import LedgerEntry, LedgerHead, LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
@@ -120,8 +121,18 @@ class Ledger:
             _place_again(unit, entry)
         elif entry.kind is LedgerKind.HOLD_RELEASED:
             _release_again(unit, entry)
+        elif entry.kind is LedgerKind.KEYS_DESTROYED:
+            self._close_again(unit, entry)
         # An intent without its shredding leaves the rows as they are: due, and so claimed again by the purge, which
-        # checks holds of ledger and database together. Outcomes and dead keys are facts of store and keyring.
+        # checks holds of ledger and database together. Outcomes are facts of the store.
+
+    def _close_again(self, unit: UnitOfWork, entry: LedgerEntry) -> None:
+        """A restored database may believe a dead key open: nothing new is wrapped under it, and what still lies under it
+        is beyond reach. A key that the keyring still has is left to be closed as always, after its survivors moved."""
+        for key_id in _texts(entry.body["keys"]):
+            with suppress(NotFound, KeyNotFound):
+                if self._keyring.info(key_id).destroyed_at is not None:
+                    unit.period_keys.mark_closing(unit.period_keys.lock(key_id).key_id, entry.at)
 
     def _entries(self, first: int) -> Iterator[LedgerEntry]:
         public = self._keyring.public(SIGNING_KEY)
@@ -204,6 +215,10 @@ def _parse(payload: bytes) -> LedgerEntry:
         kind=LedgerKind(value["kind"]),
         body=value["body"],
     )
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str | None:
