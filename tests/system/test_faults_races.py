@@ -12,24 +12,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Barrier, Event
 
 import pytest
+from typing_extensions import override
 
 from recvault.domain.access import Role
 from recvault.domain.communication import Party, PartyKind, Receipt, State
 from recvault.domain.errors import Conflict, Destroyed, Unavailable
 from recvault.domain.holds import HoldAnswer
 from recvault.domain.ledger import LedgerKind
+from recvault.domain.ports.keyring import Keyring
 from recvault.domain.register_records import CustomerRecord
 from recvault.services.purge import PurgeReport
 from tests.servers.ceph import Ceph
 from tests.support.aftermath import content_of, end_of, ledger_of, look, objects_of, rows_of, tombstones_of
-from tests.support.archives import NUMBER, Parts, World, make_world
+from tests.support.archives import NUMBER, Parts, World, make_world, memory_parts
+from tests.support.faults import FaultyKeyring, Plan
 from tests.support.interruptions import CALL
 from tests.support.second_process import go, reported, start
 from tests.support.serving import serve
@@ -298,6 +301,36 @@ def test_a_day_key_that_closes_under_uploads_of_that_day_takes_none_along(ground
         world.archive.purge.run("worker-1")
     end = end_of(ground.parts, world.archive)
     assert end.rows == () and end.objects == 0 and set(end.destroyed) == {"complete"}
+
+
+class SlowKeyring(FaultyKeyring):
+    """Something happens before the first wrap."""
+
+    def __init__(self, inner: Keyring, meanwhile: Callable[[], object]) -> None:
+        super().__init__(inner, Plan())
+        self._meanwhile: list[Callable[[], object]] = [meanwhile]
+
+    @override
+    def wrap(self, key_id: str, secret: bytes, aad: bytes) -> bytes:
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return super().wrap(key_id, secret, aad)
+
+
+def test_a_day_key_that_dies_between_two_steps_of_an_upload_refuses_nothing() -> None:
+    """The upload was told of an open key; before it wraps its own, the day closes. 410 would make the hook forget the call."""
+    parts = memory_parts()
+    with (world := make_world(parts=parts)).archive:
+        long_ago = world.clock.now() - timedelta(days=900)
+        old = partial(world.draft, started_at=long_ago, ended_at=long_ago + timedelta(minutes=1))
+        world.archive.ingest.accept(world.source, old("old-1"), [CALL])
+        closed: list[str] = []
+        night = SlowKeyring(parts.keyring, lambda: closed.extend(world.archive.purge.run("worker-1").keys_destroyed))
+        with another_process(world, replace(parts, keyring=night)) as other:
+            receipt = other.archive.ingest.accept(world.source, old("old-2"), [CALL])
+        assert closed == ["day/2024-12-05/1"]
+        assert {row.id: row.key_id for row in rows_of(parts)} == {receipt.id: "day/2024-12-05/2"}
+        look(parts, world.archive)
 
 
 # --- one upload, many times at once

@@ -35,6 +35,7 @@ from recvault.domain.errors import (
     ContentMismatch,
     DatabaseUnavailable,
     Destroyed,
+    KeyDestroyed,
     NotAuthenticated,
     RecvaultError,
     Unavailable,
@@ -200,11 +201,11 @@ class Ingest:
         for attempt in range(1, COMMIT_TRIES + 1):
             row = self._row(source, draft, ref_hash, parties, stored, conflict_of)
             key_id = self._period_keys.prepare(row.destroy_at)
-            wrapped = self._period_keys.wrap(row.id, key_id, stored.data_key)
-            row = replace(row, key_id=key_id, wrapped_key=wrapped)
             try:
+                wrapped = self._period_keys.wrap(row.id, key_id, stored.data_key)
+                row = replace(row, key_id=key_id, wrapped_key=wrapped)
                 return self._commit_once(source, draft, row, parties, stored)
-            except Conflict as fault:
+            except (Conflict, KeyDestroyed) as fault:  # that the day's key died meanwhile says nothing of the recording
                 winner = None if ref_hash is None else self._look_up(source, ref_hash)
                 if winner is not None:  # the same upload was quicker by another way
                     return self._settle_duplicate(source, draft, winner, parties, stored)
