@@ -146,8 +146,11 @@ def is_playable_inline(media_type: str) -> bool:
 
 
 def suffix_of(media_type: str) -> str:
-    """The usual suffix of a file of this type, with its dot; empty when there is none."""
-    return _SUFFIXES.get(_canonical(media_type), "")
+    """The usual suffix of a file of this type, with its dot; empty when there is none. (Of bare samples the suffix is all
+    that tells a program how to play them.)"""
+    base = _canonical(media_type)
+    bare = next((f".{suffix}" for suffix, kind in _BARE_SAMPLES.items() if kind == base), "")
+    return _SUFFIXES.get(base, bare)
 
 
 def _tidy_type(text: str | None) -> str | None:

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recvault.intake.media import HEAD_BYTES, OPAQUE, content_disposition, decide_media_type, is_playable_inline, sniff
+from recvault.intake.media import (
+    HEAD_BYTES,
+    OPAQUE,
+    content_disposition,
+    decide_media_type,
+    is_playable_inline,
+    sniff,
+    suffix_of,
+)
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -264,3 +272,18 @@ def test_sample_recordings(folder: str) -> None:
     for path in paths:
         with path.open("rb") as stream:
             assert sniff(stream.read(HEAD_BYTES)) == expected_of(path), path.name
+
+
+@pytest.mark.parametrize(
+    ("media_type", "suffix"),
+    [
+        ("audio/wav; codec=7", ".wav"),
+        ("audio/x-gsm", ".gsm"),
+        ("audio/pcma", ".alaw"),
+        ("audio/pcmu", ".ulaw"),
+        ("audio/g729", ".g729"),
+        (OPAQUE, ""),
+    ],
+)
+def test_the_suffix_of_a_type(media_type: str, suffix: str) -> None:
+    assert suffix_of(media_type) == suffix
