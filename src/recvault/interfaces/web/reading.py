@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import email
 import email.policy
+import json
 from contextlib import closing
 from dataclasses import dataclass
 from email.header import decode_header, make_header
@@ -52,7 +53,25 @@ def read_text(retrieval: Retrieval, actor: Actor, secret: str) -> Text:
     media_type = playback.communication.media_type
     if media_type.partition(";")[0].strip().lower() == "message/rfc822":
         return _of_mail(content, cut=length > wanted)
-    return Text(body=_decoded(content, _charset(media_type)), cut=length > wanted)
+    text = _decoded(content, _charset(media_type))
+    return Text(body=_of_json(text) if "json" in media_type else text, cut=length > wanted)
+
+
+def _of_json(text: str) -> str:
+    """One line a message for the usual form of a chat, else the JSON with line breaks; as it is when it is none."""
+    try:
+        value = json.loads(text)
+        messages = value.get("messages") if isinstance(value, dict) else value
+        if isinstance(messages, list) and messages and all(isinstance(one, dict) and "text" in one for one in messages):
+            return "\n".join(_line(one) for one in messages)
+        return json.dumps(value, ensure_ascii=False, indent=2)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _line(message: dict[str, object]) -> str:
+    head = " ".join(str(message[name]) for name in ("at", "from") if message.get(name))
+    return f"{head}: {message['text']}" if head else str(message["text"])
 
 
 def _of_mail(content: bytes, *, cut: bool) -> Text:

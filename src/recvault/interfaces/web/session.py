@@ -10,10 +10,11 @@ from fastapi import APIRouter, Request, Response
 
 from recvault.domain.errors import NotAuthenticated
 from recvault.interfaces.http.identity import COOKIE, require_same_site
-from recvault.interfaces.web.errors import sentence
+from recvault.interfaces.web.errors import tidy
 from recvault.interfaces.web.fields import FieldsDep
 from recvault.interfaces.web.pages import LEADS_BACK, AnybodyDep, PageDep, PageRoute, see_other
 from recvault.interfaces.web.static import serve_static
+from recvault.interfaces.web.words import N_
 
 router = APIRouter(route_class=PageRoute)
 router.add_api_route("/static/{name}", serve_static, methods=["GET"])
@@ -32,8 +33,8 @@ def sign_in(request: Request, page: AnybodyDep, fields: FieldsDep) -> Response:
     name, onward = fields.get("name", ""), _safe(fields.get("next", ""))
     try:
         _, secret = page.archive.accounts.sign_in(name, fields.get("password", ""))
-    except NotAuthenticated as error:
-        fault = sentence(error, page.wording)
+    except NotAuthenticated:
+        fault = tidy(page.wording.text(N_("name or password is wrong")))
         return page.render("sign_in.html", 401, name=name, fault=fault, ended=False, next=onward)
     response = see_other(onward or "/")
     response.set_cookie(

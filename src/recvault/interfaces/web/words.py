@@ -101,14 +101,15 @@ REFUSALS: Mapping[str, str] = {
 
 # What other parts of the archive say that may reach a person here; translated by the sentence itself.
 SENTENCES = (
-    N_("name or password is wrong"),
-    N_("this account is closed"),
     N_("this hold is released already"),
     N_("a hold needs a reason of 1 to 500 characters"),
     N_("the review date must lie ahead; give a later date"),
     N_("opening for verification needs a case reference here"),
     N_("the case reference does not have the form that this archive asks for"),
-    N_("a case reference has at most 200 characters"),
+    N_(
+        "a case reference is 1 to 40 letters, digits and . _ / # -, and never a person's name, number or identity code; "
+        "give the case's own id"
+    ),
     N_("there is no such communication"),
     N_("this communication has been destroyed"),
     N_("this playback has ended; open the communication again"),
