@@ -12,7 +12,8 @@ RUNTIME := .venv/.runtime-$(shell cat requirements.lock pyproject.toml scripts/s
 DEV := .venv/.dev-$(shell cat requirements-dev.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c 1-16)
 
 # What the tests start by themselves: PostgreSQL, Ceph RGW, a PKCS#11 token, a browser.
-PACKAGES := postgresql radosgw ceph-mon ceph-osd softhsm2 chromium openssl curl
+CEPH := radosgw ceph-mon ceph-osd openssl curl
+PACKAGES := postgresql $(CEPH) softhsm2 chromium
 
 .PHONY: help
 help:  ## this list
@@ -27,8 +28,9 @@ $(DEV):
 	@rm -f .venv/.dev-* && touch $@
 
 .PHONY: demo
-demo: $(RUNTIME)  ## an archive with sample calls in ./demo-data, from hook to destruction; ONCE=1 ends after the walk
-	@$(BIN)/recvault demo $(if $(ONCE),--once)
+demo: $(RUNTIME)  ## an archive with sample calls in ./demo-data, from hook to destruction; ONCE=1 ends after the walk; S3=1 on a Ceph
+	@$(if $(S3),[ "$$(id -u)" != 0 ] || scripts/setup.sh packages $(CEPH))
+	@$(if $(S3),$(BIN)/python -m scripts.demo_s3,$(BIN)/recvault demo) $(if $(ONCE),--once)
 
 .PHONY: test
 test: $(DEV) packages lint types layers  ## everything; as root it installs the servers it needs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ import urllib3
 
 from recvault.domain.errors import Conflict
 from recvault.interfaces.demo.home import MARKER, fresh
+from tests.servers.ceph import Ceph
+from tests.servers.run import ROOT
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("RECVAULT")}
 PROOFS = (
@@ -62,6 +65,50 @@ def test_the_walk_holds_twice_in_the_same_directory(tmp_path: Path) -> None:
         numbers = re.findall(r"^ {0,1}(\d+)  ", done.stdout, re.MULTILINE)
         assert numbers == [str(number) for number in range(1, 11)]
     assert (tmp_path / "demo-data" / MARKER).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.s3
+def test_the_walk_holds_on_a_store_that_is_started_and_stopped_for_it(tmp_path: Path, ceph: Ceph) -> None:
+    """``ceph`` only says whether there is one here: the script starts its own and leaves nothing behind."""
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.demo_s3", "--once", "--data", str(tmp_path / "d")],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [proof for proof in PROOFS if proof not in done.stdout] == []
+    port = re.search(r"objects in an S3 store at 127\.0\.0\.1:(\d+)", done.stdout)
+    assert port is not None
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(port[1]))) != 0
+
+
+def test_without_ceph_it_says_what_is_missing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.demo_s3", "--once"],
+        cwd=ROOT,
+        env=ENVIRONMENT | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "apt-get install" in done.stderr
+    assert "radosgw" in done.stderr
+
+
+def test_the_store_options_go_together(tmp_path: Path) -> None:
+    done = demo("--once", "--store-bucket", "mine", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--store-endpoint" in done.stderr
+    assert not any(tmp_path.iterdir())
 
 
 @contextmanager

@@ -156,11 +156,25 @@ def demo(
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="Where the demo's archive goes; an earlier demo's is replaced.")
     ] = Path("demo-data"),
+    store_endpoint: Annotated[str, typer.Option(metavar="HOST:PORT", help="Keep the objects in this S3 store.")] = "",
+    store_region: Annotated[str, typer.Option(metavar="NAME", help="Its region.")] = "",
+    store_bucket: Annotated[str, typer.Option(metavar="NAME", help="An empty bucket in it.")] = "",
+    store_keys_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Holds access-key and secret-key, files of mode 0600.")
+    ] = None,
 ) -> None:
     """Start an archive of its own with sample calls and walk from hook to destruction."""
     from recvault.interfaces.demo import run
+    from recvault.interfaces.demo.home import Bucket
 
-    raise typer.Exit(run(directory=data, port=port, once=once))
+    bucket = None
+    if store_endpoint or store_region or store_bucket or store_keys_dir:
+        if not (store_endpoint and store_region and store_bucket and store_keys_dir):
+            raise typer.BadParameter("the four --store options go together", param_hint="--store-endpoint")
+        bucket = Bucket(endpoint=store_endpoint, region=store_region, name=store_bucket, keys=store_keys_dir)
+    with config_faults():
+        code = run(directory=data, port=port, once=once, bucket=bucket)
+    raise typer.Exit(code)
 
 
 @config_commands.command("check")

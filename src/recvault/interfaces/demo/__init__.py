@@ -1,8 +1,9 @@
-"""``recvault demo``: an archive of its own on the embedded default, walked through from the hook to the destruction.
+"""``recvault demo``: an archive of its own, walked through from the hook to the destruction.
 
-The parts are the real ones: the HTTP server, the worker, the hook as its own program, SQLite, a folder, a key file. Only
-the times differ from the defaults for which a key may stay in memory, and between two looks for days that are over, so
-that the last certificate can be shown. What is printed was looked at first; what does not hold ends the demo with a fault.
+The parts are the real ones: the HTTP server, the worker, the hook as its own program, SQLite, a folder (or an S3 bucket),
+a key file. Only the times differ from the defaults for which a key may stay in memory, and between two looks for days that
+are over, so that the last certificate can be shown. What is printed was looked at first; what does not hold ends the demo
+with a fault.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from recvault import bootstrap
 from recvault.bootstrap import Archive
 from recvault.config import load
 from recvault.domain.errors import Unavailable
-from recvault.interfaces.demo.home import Home, fresh, write_config
+from recvault.interfaces.demo.home import Bucket, Home, fresh, write_config
 from recvault.interfaces.demo.telling import Teller
 from recvault.interfaces.demo.walk import Walk
 from recvault.interfaces.logs import configure
@@ -35,14 +36,14 @@ RHYTHM = Rhythm(closing=1)
 """How often the worker looks for keys whose day is over: often, for whoever looks on."""
 
 
-def run(*, directory: Path, port: int, once: bool) -> int:
-    """The demo; RecvaultError when something does not hold. Returns the exit code 0."""
+def run(*, directory: Path, port: int, once: bool, bucket: Bucket | None = None) -> int:
+    """The demo, on a folder or in ``bucket``; RecvaultError when something does not hold. Returns the exit code 0."""
     tell = Teller()
     began = time.monotonic()
     with fresh(directory) as home, listening(Address(host="127.0.0.1", port=port)) as bound:
         chosen = int(bound.getsockname()[1])
         address = f"http://127.0.0.1:{chosen}"
-        write_config(home, port=chosen)
+        write_config(home, port=chosen, bucket=bucket)
         config = load(home.config, {}, base=home.root)
         configure("console", "error")
         no_core_dumps()

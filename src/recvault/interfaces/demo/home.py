@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from recvault.config.fields import host_of, is_loopback
 from recvault.domain.errors import Conflict, InvalidInput
 from recvault.interfaces.shipped import POLICY, shipped_policy
 
@@ -26,6 +27,29 @@ ZONE = "Europe/Helsinki"
 NOTICE = "demo-notice-1"
 CACHE_SECONDS = 1
 """How long a destroyed key may stay in a process's memory: short, so that the last certificate can be shown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bucket:
+    """An empty bucket of an S3 store in place of the folder; ``keys`` holds ``access-key`` and ``secret-key``."""
+
+    endpoint: str
+    region: str
+    name: str
+    keys: Path
+
+    def settings(self) -> dict[str, object]:
+        """The ``[store]`` section. TLS, except on this machine."""
+        keys = self.keys.absolute()
+        return {
+            "kind": "s3",
+            "endpoint": self.endpoint,
+            "region": self.region,
+            "bucket": self.name,
+            "access_key_file": str(keys / "access-key"),
+            "secret_key_file": str(keys / "secret-key"),
+            "tls": not is_loopback(host_of(self.endpoint)),
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +121,7 @@ def _remove(entry: Path) -> None:
         entry.unlink()
 
 
-def write_config(home: Home, *, port: int) -> None:
+def write_config(home: Home, *, port: int, bucket: Bucket | None = None) -> None:
     """The configuration and the shipped policy. The nightly purge is put half a day away, so that nothing happens unseen
     while the demo is looked at."""
     root = home.root
@@ -118,6 +142,9 @@ def write_config(home: Home, *, port: int) -> None:
         "purge": {"nightly_at": f"{night:%H:%M}"},
         "log": {"level": "error"},
     }
+    if bucket is not None:
+        sections["store"] = bucket.settings()
+        sections["residency"] = {"allowed_endpoints": [bucket.endpoint]}
     lines = ["# The configuration of the demo's archive. Try: recvault --config THIS-FILE doctor"]
     for name, keys in sections.items():
         lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]

@@ -71,7 +71,7 @@ class Walk:
         expect(self._anybody.get("/readyz").status == 200, "the served archive to be ready")
         expect(archive.places.check() == (), "the place of the object store to be allowed")
         place = archive.config.places[archive.config.store.place]
-        tell.say(f"a database, a folder of objects, a keyring and its root key, each apart, in {self._home.root}")
+        tell.say(f"a database, a keyring and its root key, each apart, in {self._home.root}; {self._store_is()}")
         tell.proof(f"the objects lie in {place.country}, which is allowed; any other country would be refused")
         self.people = cast.add_people(archive)
         policy = archive.retention.active().version
@@ -187,11 +187,11 @@ class Walk:
         tell = self._tell
         tell.step("The hold is released; the call is destroyed and does not come back")
         held = self._ids[cast.HELD.file]
-        expect(self._files_of(held) > 0, "its object to be in the folder before")
+        expect(self._objects_of(held) > 0, "its object to be in the store before")
         released = self._api("paula").post(f"/v1/holds/{self._hold_id}/release")
         expect(released.status == 200, "the hold to be released")
         self._worker.now("purge")
-        expect(self._files_of(held) == 0, "no file of it in the folder of objects")
+        expect(self._objects_of(held) == 0, "nothing of it in the store")
         expect(self._archive.purge.absent(held), "no version and no open upload of it in the store")
         tell.proof("its objects were looked for, and there are none")
         gone = self._api("paula").open(held, purpose="request")
@@ -202,7 +202,7 @@ class Walk:
         expect(
             [(line["event"], line["status"]) for line in said] == [("destroyed", 410)], "410 for sending it once more"
         )
-        expect(self._files_of(held) == 0, "sending it once more to store nothing")
+        expect(self._objects_of(held) == 0, "sending it once more to store nothing")
         tell.proof("the exchange sends it once more: 410, nothing is stored, the spool lets it go")
 
     # --- 9 and 10: proven
@@ -256,9 +256,16 @@ class Walk:
     def _view(self, communication: str) -> Answer:
         return self._api("paula").get(f"/v1/communications/{communication}?purpose=request")
 
-    def _files_of(self, communication: str) -> int:
-        """Files under the item's name, as the file system shows them."""
-        root = self._archive.config.store.path
+    def _store_is(self) -> str:
+        store = self._archive.config.store
+        return "objects in a folder there" if store.kind == "folder" else f"objects in an S3 store at {store.endpoint}"
+
+    def _objects_of(self, communication: str) -> int:
+        """What there is under the item's name: files, as the file system shows them, else versions in the bucket."""
+        store = self._archive.config.store
+        if store.kind == "s3":
+            return sum(1 for version in self._archive.store.list_versions("") if communication in version.name)
+        root = store.path
         return sum(1 for path in root.rglob("*") if path.is_file() and communication in str(path.relative_to(root)))
 
     def _certificate(self, sample: Sample, stage: str) -> Path:
