@@ -14,7 +14,7 @@ from typing_extensions import override
 from recvault.adapters.memory_objects import MemoryObjectStore
 from recvault.adapters.system import FixedClock
 from recvault.domain.access import Role
-from recvault.domain.errors import ContentMismatch, RecvaultError, Unavailable
+from recvault.domain.errors import RecvaultError, Unavailable
 from recvault.domain.ports.objects import DeleteFailure, ObjectStore, ObjectVersion
 from recvault.domain.purpose import Purpose
 from tests.support.aftermath import end_of, look, objects_of, rows_of, tombstones_of
@@ -132,7 +132,7 @@ def test_an_upload_of_more_than_twelve_hours_is_refused_and_leaves_nothing() -> 
     parts = memory_parts()
     with (world := make_world(parts=parts)).archive:
         draft = world.draft("call-1")
-        with pytest.raises(ContentMismatch, match="deadline"):
+        with pytest.raises(Unavailable, match="deadline"):
             world.archive.ingest.accept(world.source, draft, slow(lambda: world.later(hours=12, seconds=1)))
         assert objects_of(parts) == [] and rows_of(parts) == []
         receipt = world.archive.ingest.accept(world.source, draft, slow(lambda: world.later(hours=11)))

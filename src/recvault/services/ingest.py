@@ -256,11 +256,12 @@ class Ingest:
                 raise DatabaseUnavailable("the database did not confirm the upload; send it again")
 
     def _require_in_time(self, communication_id: str) -> None:
-        """By the database's clock too, which all hosts share: what a host whose clock is behind has named looks old to
-        the sweeper from the start. Outside the transaction, since it takes a connection of its own."""
+        """Unavailable otherwise: nothing is wrong with the recording. By the database's clock too, which all hosts share:
+        what a host whose clock is behind has named looks old to the sweeper from the start. Outside the transaction,
+        since it takes a connection of its own."""
         began = uuid7_time(communication_id)
         if self._clock.now() - began > self._limits.commit_deadline:
-            raise ContentMismatch("the upload took longer than the commit deadline; send it again")
+            raise Unavailable("the upload took longer than the commit deadline; send it again")
         if self._database.now() - began > self._limits.commit_deadline:
             raise Unavailable("the clock of this host is hours behind the database's; set it right, then send it again")
 
