@@ -166,3 +166,24 @@ def test_a_server_killed_in_the_middle_of_an_upload_leaves_what_the_sweeper_take
     assert len(place.world.archive.sweeper.run()) == 1
     end = end_of(place.parts, place.world.archive)
     assert (end.uploads, end.objects, len(end.rows)) == (0, 2, 2)
+
+
+def test_a_full_disk_under_the_database_is_said_and_nothing_acknowledged_is_lost(place: Place) -> None:
+    """The object is written, the row has no room: 503, and the same upload is taken when there is room again."""
+    room = (place.directory / "recvault.db").stat().st_size
+    accepted: list[str] = []
+    with served(place.parts, place.directory, file_limit=room) as server:
+        for number in range(40):
+            answer = server.upload(place.world.token, place.meta(f"call-{number}"), BLOCK[: 1000 + number])
+            if answer.status_code != 201:
+                break
+            accepted.append(answer.json()["id"])
+        told = problem_of(answer)
+        assert (answer.status_code, told["type"]) == (503, "/problems/database-unavailable")
+    look(place.parts, place.world.archive)
+    assert {row.id for row in rows_of(place.parts)} == set(accepted)
+    again = place.world.store(f"call-{number}", BLOCK[: 1000 + number])
+    place.world.later(hours=25)
+    place.world.archive.sweeper.run()
+    assert {row.id for row in rows_of(place.parts)} == {*accepted, again.id}
+    assert end_of(place.parts, place.world.archive).objects == len(accepted) + 1
