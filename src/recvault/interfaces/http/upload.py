@@ -295,7 +295,13 @@ class _Intake:
 
 
 def _release(chunks: list[bytes]) -> Iterator[bytes]:
-    """Yields and lets go, so that a buffered body is not held twice."""
+    """Yields blocks and lets go, so that a buffered body is not held twice. Blocks, because each piece that is sealed costs
+    a hand-over to the thread that hashes beside it."""
     chunks.reverse()
     while chunks:
-        yield chunks.pop()
+        block: list[bytes] = []
+        size = 0
+        while chunks and size < BLOCK:
+            block.append(chunks.pop())
+            size += len(block[-1])
+        yield b"".join(block)
