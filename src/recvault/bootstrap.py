@@ -20,7 +20,7 @@ from recvault.adapters.database import SqlDatabase, connect, migrate
 from recvault.adapters.folder import FolderObjectStore
 from recvault.adapters.keyring import FileKeyring, write_recovery_kit
 from recvault.adapters.ledger_store import ReplicatedLedger
-from recvault.adapters.root_keyfile import RootKeyFile
+from recvault.adapters.root_keyfile import RootKeyFile, make_directory
 from recvault.adapters.s3 import S3ObjectStore, S3Settings
 from recvault.adapters.system import SystemClock, SystemEntropy
 from recvault.config import Config, read_secret
@@ -106,8 +106,8 @@ def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
 
     Repeating it is harmless: what exists stays as it is.
     """
-    config.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config.ledger.second_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(config.data.directory)
+    make_directory(config.ledger.second_directory)
     if config.store.kind == "folder":
         FolderObjectStore(config.store.path, create=True).close()
     store = _store(config)

@@ -26,6 +26,7 @@ from stat import S_ISREG
 
 from recvault.adapters.folder_tree import Tree, file_faults, sync
 from recvault.adapters.mounts import network_source
+from recvault.adapters.root_keyfile import make_directory
 from recvault.domain.errors import (
     InvalidInput,
     ObjectNotFound,
@@ -64,7 +65,7 @@ class FolderObjectStore:
         self._root = root.absolute()
         with file_faults():
             if create:
-                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directory(self._root)
             try:
                 self._tree = Tree(self._root)
             except FileNotFoundError as error:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from recvault.adapters.root_keyfile import sync_directory, write_private
+from recvault.adapters.root_keyfile import make_directory, sync_directory, write_private
 from recvault.domain.errors import InvalidInput, LedgerFailure, Unavailable
 from recvault.domain.ports.objects import ObjectExists, ObjectStore, ObjectVersion
 
@@ -70,7 +70,7 @@ class ReplicatedLedger:
 
     def __init__(self, primary: ObjectStore, second: Path, *, create: bool = False) -> None:
         if create:
-            second.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(second)
         self._primary = primary
         self._second = second
         self._known = 0  # the highest number met so far: where the next look begins

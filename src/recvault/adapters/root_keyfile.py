@@ -46,7 +46,7 @@ class RootKeyFile:
         _require_outside(path, outside)
         line = f"{PREFIX} {base64.b64encode(entropy.bytes(_SECRET)).decode()}\n"
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(path.parent)
             write_private(path, line.encode())
         except FileExistsError as fault:
             raise KeyringError(
@@ -85,6 +85,14 @@ def write_private(path: Path, data: bytes) -> None:
     finally:
         os.close(descriptor)
     sync_directory(path.parent)
+
+
+def make_directory(directory: Path) -> None:
+    """Makes a directory (0700) that lacks, and what lacks above it, durable on return; OSError."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in missing:
+        sync_directory(made.parent)
 
 
 def sync_directory(directory: Path) -> None:

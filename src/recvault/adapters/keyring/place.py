@@ -20,7 +20,7 @@ import stat
 import weakref
 from pathlib import Path
 
-from recvault.adapters.root_keyfile import sync_directory, write_private
+from recvault.adapters.root_keyfile import make_directory, sync_directory, write_private
 from recvault.domain.errors import KeyringError
 
 SEALED = "keyring.sealed"
@@ -85,7 +85,7 @@ class Place:
     def prepare(self) -> None:
         """Makes the directory (0700) unless it is there."""
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(self.directory)
         except OSError as fault:
             raise self._unreachable(fault) from fault
 
