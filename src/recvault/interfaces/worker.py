@@ -57,13 +57,14 @@ class Rhythm:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
-    """One job: ``destroys`` keeps it apart from the others that do."""
+    """One job: ``destroys`` keeps it apart from the others that do; ``at_once`` begins it with the worker."""
 
     name: str
     trigger: BaseTrigger
     act: Callable[[], Outcome]
     destroys: bool = False
     quiet: bool = False
+    at_once: bool = False
 
 
 class Worker:
@@ -93,7 +94,7 @@ class Worker:
         )
         return (
             Tick(name="audit", trigger=_every(rhythm.sequencing), act=self._sequence, quiet=True),
-            Tick(name="heartbeat", trigger=_every(rhythm.beating), act=self._beat, quiet=True),
+            Tick(name="heartbeat", trigger=_every(rhythm.beating), act=self._beat, quiet=True, at_once=True),
             Tick(name="purge", trigger=night, act=self._purge, destroys=True),
             Tick(name="overdue", trigger=_every(rhythm.overdue), act=self._overdue, destroys=True, quiet=True),
             Tick(name="closing", trigger=_every(rhythm.closing), act=self._close, destroys=True, quiet=True),
@@ -206,6 +207,8 @@ def counts(report: PurgeReport) -> dict[str, object]:
 
 def _first(tick: Tick) -> dict[str, datetime]:
     """What comes rarely comes soon after the start as well: a process that is started anew every day must not miss it."""
+    if tick.at_once:
+        return {"next_run_time": datetime.now(UTC)}
     if not isinstance(tick.trigger, IntervalTrigger) or tick.trigger.interval <= SOON:
         return {}
     return {"next_run_time": datetime.now(UTC) + SOON}
