@@ -107,6 +107,14 @@ SOURCE = Source(
     balancing_ref="balancing/2026-01",
     created_at=NOW,
 )
+SIGNED = SignedPolicy(
+    version="2025-12",
+    text="[former rules]",
+    digest="cd" * 32,
+    activated_at=NOW - DAY,
+    signed_by="user-1",
+    signed_at=NOW - DAY,
+)
 POLICY = SignedPolicy(version="2026-01", text="[rules]", digest="ab" * 32, activated_at=NOW)
 KEY = PeriodKey(key_id="key-a", period="2027-11-22", generation=1, created_at=NOW)
 OTHER_KEY = PeriodKey(key_id="key-b", period="2026-11", generation=1, created_at=NOW)
@@ -153,6 +161,7 @@ def prepare(database: SqlDatabase) -> None:
     """Stores everything that a communication names."""
     with database.begin() as unit:
         unit.accounts.add_source(SOURCE)
+        unit.policies.add(SIGNED)
         unit.policies.add(POLICY)
         unit.period_keys.add(KEY)
         unit.period_keys.add(OTHER_KEY)
@@ -191,7 +200,7 @@ def communication(number: int, **changes: Any) -> Communication:
         notice_ref="notice/2026-01",
         balancing_ref="balancing/2026-01",
         length=3_000_000_000,
-        policy_version=POLICY.version,
+        policy_version=SIGNED.version,
         destroy_at=NOW + 365 * DAY,
         purposes=(purpose("verification", 365), purpose("training", 90)),
         attention=frozenset(),

@@ -92,9 +92,9 @@ def test_retention_is_replaced(database: SqlDatabase) -> None:
     kit.add(database, communication(1), communication(2))
     ends = (purpose("training", 10, ended_at=NOW), purpose("statute", 400))
     with database.begin() as unit:
-        unit.communications.set_retention(name(1), destroy_at=NOW + 400 * DAY, purposes=ends, policy_version="2026-01")
+        unit.communications.set_retention(name(1), destroy_at=NOW + 400 * DAY, purposes=ends, policy_version="2025-12")
         with pytest.raises(NotFound):
-            unit.communications.set_retention(name(9), destroy_at=NOW, purposes=ends, policy_version="2026-01")
+            unit.communications.set_retention(name(9), destroy_at=NOW, purposes=ends, policy_version="2025-12")
         unit.commit()
     assert stored(database, 1) == communication(1, destroy_at=NOW + 400 * DAY, purposes=ends)
     assert stored(database, 2) == communication(2)

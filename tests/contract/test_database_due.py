@@ -66,6 +66,16 @@ def test_at_most_so_many_in_id_order(database: SqlDatabase) -> None:
     assert claim(database, limit=2) == []
 
 
+def test_nothing_is_due_under_a_policy_version_that_nobody_signed(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW, policy_version=kit.POLICY.version))
+    assert counts(database)[0] == 0
+    assert claim(database) == []
+    with database.begin() as unit:
+        unit.policies.sign(kit.POLICY.version, by="user-1", at=NOW)
+        unit.commit()
+    assert ids(claim(database)) == [name(1)]
+
+
 def test_a_hold_freezes_directly_and_through_the_customer(database: SqlDatabase) -> None:
     kit.add(
         database,

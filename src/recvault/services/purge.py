@@ -250,7 +250,8 @@ class Purge:
         if len(tombstones) != len(items):
             raise NotFound("an item that was shredded has no tombstone; run 'recvault doctor'")
         certificates = {
-            name: self._certificates.inaccessible(tombstone, absent_at=absent_at)
+            # A clock that was set back meanwhile must not date the look before the shredding.
+            name: self._certificates.inaccessible(tombstone, absent_at=max(absent_at, tombstone.shredded_at))
             for name, tombstone in tombstones.items()
             if tombstone.stage is Stage.SHREDDED
         }

@@ -21,6 +21,7 @@ from recvault.adapters.database.tables import (
     attention,
     communications,
     holds,
+    policies,
     purposes,
     releases,
     tags,
@@ -40,7 +41,12 @@ def _held() -> ColumnElement[bool]:
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    return and_(_c.state == State.STORED.value, _c.destroy_at <= now, ~_held())
+    return and_(_c.state == State.STORED.value, _c.destroy_at <= now, _signed(), ~_held())
+
+
+def _signed() -> ColumnElement[bool]:
+    """Whether a person signed the very policy version that the row names, not only the one in force now."""
+    return exists().where(policies.c.version == _c.policy_version, policies.c.signed_at.is_not(None))
 
 
 class DueWork:

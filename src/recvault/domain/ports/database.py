@@ -90,8 +90,9 @@ class Communications(Protocol):
         """How many conflicting uploads of this source are kept aside."""
 
     def claim_due(self, *, now: datetime, limit: int, worker: str, lease_until: datetime) -> list[DueItem]:
-        """Claims rows that are due (``destroy_at`` <= now, nothing freezes them, no live lease, not stopped), and rows
-        left ``destroying``, in id order, skipping what another worker locks. Raises each row's fence by one."""
+        """Claims rows that are due (``destroy_at`` <= now under a signed policy version, nothing freezes them, no live
+        lease, not stopped), and rows left ``destroying``, in id order, skipping what another worker locks. Raises each
+        row's fence by one."""
 
     def release_claims(self, communication_ids: Collection[str], worker: str) -> None:
         """Gives claims back before their lease ends."""
