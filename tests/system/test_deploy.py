@@ -1,7 +1,4 @@
-"""What is shipped in deploy/: units as systemd reads them, the proxy as Caddy runs it, the compose file as it is understood.
-
-Where a program is not installed its tests are skipped, and fail where ``CI`` is set.
-"""
+"""What is shipped in deploy/: units as systemd reads them, and the proxy as Caddy runs it."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import configparser
 import json
 import os
 import re
-import shutil
 import ssl
 import subprocess
 import sys
@@ -25,6 +21,7 @@ import pytest
 from recvault.domain.access import Role
 from tests.servers.run import free_ports
 from tests.support.archives import World, make_world, wav
+from tests.support.installed import program
 from tests.support.marks import PASSING, SEALED, marks_in
 from tests.support.serving import BOUNDARY, Served, multipart, serve
 
@@ -35,16 +32,6 @@ HOOK = ROOT / "deploy" / "hook" / "recvault-hook.service"
 UNITS = pytest.mark.parametrize("unit", [API, WORKER, HOOK], ids=lambda path: path.stem)
 CADDYFILE = ROOT / "deploy" / "caddy" / "Caddyfile"
 INSTALLED = "/opt/recvault/bin/recvault"
-
-
-def program(name: str, package: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        told = f"{name} is missing: apt-get install -y --no-install-recommends {package}"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    return found
 
 
 # --- systemd
