@@ -112,6 +112,7 @@ def _ingest(ground: Ground, load: Load) -> Result:
         bare=lambda: _rate(load, lambda _: ground.bare.put(f"{uuid4()}/original.1", data)),
         turns=load.turns,
         seconds=load.seconds,
+        warm=load.clients == 1,  # the rows of one client come first
         goal=GOALS.get((ground.name, load.size, load.clients)),
     )
 
