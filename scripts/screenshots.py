@@ -28,7 +28,7 @@ from tests.support.serving import serve  # noqa: E402
 OUT = ROOT / "docs" / "pictures"
 SIZES: dict[str, ViewportSize] = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-UPPER: FloatRect = {"x": 0, "y": 0, "width": 1280, "height": 800}
+UPPER: FloatRect = {"x": 0, "y": 0, "width": 1280, "height": 720}
 README = {"results-fi-wide-light": "search.png", "destruction-fi-wide-light": "certificate.png"}
 
 Shot = Callable[[Page, str, Desk], None]

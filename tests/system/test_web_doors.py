@@ -14,6 +14,7 @@ import uvicorn
 from recvault.domain.access import Grant, Role
 from recvault.interfaces.http.app import create_app
 from recvault.interfaces.http.identity import COOKIE
+from recvault.interfaces.web.reading import mail_text
 from tests.support.archives import World, configuration, make_world, memory_parts
 from tests.support.serving import Served, problem_of, serve
 
@@ -174,3 +175,10 @@ def test_what_is_not_there_is_a_page(client: httpx.Client) -> None:
     assert answer.status_code == 404 and "Tällaista yhteydenottoa ei ole." in answer.text
     assert client.get("/static/../routes.py").status_code == 404
     assert client.get("/destructions").status_code == 403
+
+
+def test_an_email_without_bottom_is_shown_as_it_came() -> None:
+    nested = b"".join(b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (n, n) for n in range(4000))
+    assert mail_text(nested).body.startswith("Content-Type: multipart/mixed")
+    assert mail_text(b"Content-Type: text/plain; charset=klingon\n\nHei \xc3\xa4").body == "Hei \u00e4"
+    assert mail_text(b"Content-Type: text/html\n\n<p>Hei</p>").only_markup

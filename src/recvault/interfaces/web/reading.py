@@ -52,7 +52,7 @@ def read_text(retrieval: Retrieval, actor: Actor, secret: str) -> Text:
             content = b"".join(pieces)
     media_type = playback.communication.media_type
     if media_type.partition(";")[0].strip().lower() == "message/rfc822":
-        return _of_mail(content, cut=length > wanted)
+        return mail_text(content, cut=length > wanted)
     text = _decoded(content, _charset(media_type))
     return Text(body=_of_json(text) if "json" in media_type else text, cut=length > wanted)
 
@@ -72,6 +72,14 @@ def _of_json(text: str) -> str:
 def _line(message: dict[str, object]) -> str:
     head = " ".join(str(message[name]) for name in ("at", "from") if message.get(name))
     return f"{head}: {message['text']}" if head else str(message["text"])
+
+
+def mail_text(content: bytes, *, cut: bool = False) -> Text:
+    """The plain text of an e-mail; one that the parser cannot take apart (nested without end) is shown as it came."""
+    try:
+        return _of_mail(content, cut=cut)
+    except (RecursionError, LookupError, ValueError):
+        return Text(body=_decoded(content, None), cut=cut)
 
 
 def _of_mail(content: bytes, *, cut: bool) -> Text:
