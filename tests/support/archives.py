@@ -156,7 +156,7 @@ def populate(archive: Archive, clock: FixedClock, *, signed: bool = True) -> Wor
     """Policy, source, people and a customer."""
     policy = archive.retention.activate(POLICY)
     source, token = archive.accounts.add_source("pbx", by="system:test", notice_ref="2026-01", balancing_ref="2026-01")
-    actors = {
+    actors: dict[Role, Actor] = {
         role: actor_of(
             archive.accounts.add_user(
                 role.value, display_name=role.value, password=None, grants=(Grant(role=role),), by="system:test"

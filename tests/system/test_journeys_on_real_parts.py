@@ -35,7 +35,7 @@ class SteadyFolder(FolderObjectStore):
 
 
 @pytest.fixture(params=["sqlite and folder", "postgresql and ceph", "postgresql and ceph with versions"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:  # type: ignore[no-redef]
     store: ObjectStore
     if request.param == "sqlite and folder":
         config = configuration()
@@ -58,7 +58,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         )
         url = request.getfixturevalue("new_pg_url")()
     parts = real_parts(tmp_path, database_url=url, store=store, config=config)
-    store.tell = parts.clock.now  # type: ignore[attr-defined]
+    store.tell = parts.clock.now
     made = make_world(parts=parts)
     with made.archive:
         yield made
