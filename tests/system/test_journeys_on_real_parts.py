@@ -34,8 +34,8 @@ class SteadyFolder(FolderObjectStore):
         return self.tell()
 
 
-@pytest.fixture(params=["sqlite and folder", "postgresql and ceph", "postgresql and ceph with versions"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:  # type: ignore[no-redef]
+@pytest.fixture(params=["sqlite and folder", "postgresql and ceph", "postgresql and ceph with versions"])  # type: ignore[no-redef]
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     store: ObjectStore
     if request.param == "sqlite and folder":
         config = configuration()
