@@ -145,7 +145,7 @@ class _Growing(Spool):
 
     file: Path
 
-    def draft(self):  # type: ignore[no-untyped-def, explicit-override]
+    def draft(self):  # type: ignore[no-untyped-def]
         with self.file.open("ab") as late:
             late.write(b"more")
         return super().draft()

@@ -16,21 +16,31 @@ from typing import Self
 
 from recvault import __version__
 from recvault.adapters.credentials import Argon2Hasher
-from recvault.adapters.database import SqlDatabase, connect, migrate
 from recvault.adapters.folder import FolderObjectStore
-from recvault.adapters.keyring import FileKeyring, write_recovery_kit
+from recvault.adapters.keyring import write_recovery_kit
 from recvault.adapters.ledger_store import ReplicatedLedger
-from recvault.adapters.root_keyfile import RootKeyFile, make_directory
-from recvault.adapters.s3 import S3ObjectStore, S3Settings
+from recvault.adapters.root_keyfile import make_directory
 from recvault.adapters.system import SystemClock, SystemEntropy
-from recvault.config import Config, read_secret
-from recvault.domain.errors import ConfigurationError, KeyringError, ResidencyViolation
+from recvault.bootstrap.parts import (
+    access_rules,
+    declared_place,
+    ingest_limits,
+    migrate_schema,
+    open_database,
+    open_keyring,
+    open_root_key,
+    open_store,
+    other_places,
+    purge_limits,
+    residency_policy,
+)
+from recvault.config import Config
+from recvault.domain.errors import KeyringError, ResidencyViolation
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import KeyKind, Keyring
 from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
-from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
 from recvault.services import certificates as certificate_service
 from recvault.services import ledger as ledger_service
 from recvault.services.access import Access
@@ -41,13 +51,13 @@ from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
 from recvault.services.gauges import Gauges
 from recvault.services.holds import Holds
-from recvault.services.ingest import INDEX_KEY, Ingest, IngestLimits
+from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
-from recvault.services.purge import Purge, PurgeLimits
+from recvault.services.purge import Purge
 from recvault.services.retention import Retention
-from recvault.services.retrieve import AccessRules, KeyCache, Retrieval
+from recvault.services.retrieve import KeyCache, Retrieval
 from recvault.services.streams import Streams
 from recvault.services.sweep import Sweeper
 from recvault.services.training import Training
@@ -110,17 +120,17 @@ def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
     make_directory(config.ledger.second_directory)
     if config.store.kind == "folder":
         FolderObjectStore(config.store.path, create=True).close()
-    store = _store(config)
+    store = open_store(config)
     ReplicatedLedger(store, config.ledger.second_directory, create=True)
     store.close()
     kit = recovery_kit or config.keyring.root_key_file.with_name("recvault-recovery-kit.txt")
-    root = _root_key(config, create=True)
-    keyring = _keyring(config, SystemClock(), SystemEntropy(), root, create=True)
+    root = open_root_key(config, create=True)
+    keyring = open_keyring(config, SystemClock(), SystemEntropy(), root, create=True)
     for key_id, kind in PERMANENT_KEYS.items():
         keyring.ensure(key_id, kind)
     if not kit.exists() and not keyring.backup_confirmed():
         write_recovery_kit(kit, root, keyring, outside=(config.data.directory, config.keyring.directory))
-    _migrate(config)
+    migrate_schema(config)
     with build(config) as archive:
         archive.retention.activate(config.retention.policy_file.read_text(encoding="utf-8"))
         archive.edge_keys.current()
@@ -132,15 +142,15 @@ def build(config: Config, *, clock: Clock | None = None, entropy: Entropy | None
     clock = clock or SystemClock()
     entropy = entropy or SystemEntropy()
     with ExitStack() as opened:
-        database = _database(config)
+        database = open_database(config)
         opened.callback(database.close)
-        store = _store(config)
+        store = open_store(config)
         opened.callback(store.close)
         archive = assemble(
             config,
             database=database,
             store=store,
-            keyring=_keyring(config, clock, entropy, _root_key(config)),
+            keyring=open_keyring(config, clock, entropy, open_root_key(config)),
             ledger_store=ReplicatedLedger(store, config.ledger.second_directory),
             clock=clock,
             entropy=entropy,
@@ -184,7 +194,7 @@ def assemble(
     places = Places(
         store=store,
         declared=declared_place(config),
-        others=_other_places(config),
+        others=other_places(config),
         policy=residency_policy(config),
         audit=audit,
         clock=clock,
@@ -223,7 +233,7 @@ def assemble(
             audit=audit,
             clock=clock,
             entropy=entropy,
-            limits=_ingest_limits(config),
+            limits=ingest_limits(config),
         ),
         retrieval=Retrieval(
             database=database,
@@ -232,7 +242,7 @@ def assemble(
             audit=audit,
             clock=clock,
             entropy=entropy,
-            rules=_access_rules(config),
+            rules=access_rules(config),
         ),
         holds=Holds(database=database, ledger=ledger, access=access, audit=audit, clock=clock, entropy=entropy),
         training=Training(database=database, audit=audit, clock=clock),
@@ -246,7 +256,7 @@ def assemble(
             audit=audit,
             clock=clock,
             entropy=entropy,
-            limits=_purge_limits(config),
+            limits=purge_limits(config),
         ),
         sweeper=Sweeper(
             database=database,
@@ -282,7 +292,7 @@ def assemble(
 
 def start(archive: Archive, *, demo: bool = False) -> None:
     """What must hold before anything is served: schema, keys, recovery kit stored, ledger followed, place allowed."""
-    _migrate(archive.config)
+    migrate_schema(archive.config)
     archive.retention.activate(archive.config.retention.policy_file.read_text(encoding="utf-8"))
     for key_id in PERMANENT_KEYS:
         archive.keyring.info(key_id)
@@ -293,128 +303,3 @@ def start(archive: Archive, *, demo: bool = False) -> None:
     archive.ledger.replay()
     if faults := archive.places.check():
         raise ResidencyViolation("the archive does not start here: " + "; ".join(faults))
-
-
-def declared_place(config: Config) -> DeclaredPlace:
-    """What the configuration says of the object store's place."""
-    place = config.places[config.store.place]
-    s3 = config.store.kind == "s3"
-    return DeclaredPlace(
-        name=config.store.place,
-        country=place.country,
-        site=place.site,
-        endpoint=config.store.endpoint if s3 else "",
-        region=config.store.region if s3 else None,
-    )
-
-
-def _other_places(config: Config) -> list[DeclaredPlace]:
-    names = {config.keyring.place, config.ledger.place, *(replica.place for replica in config.keyring.replicas)}
-    places = {name: config.places[name] for name in sorted(names - {config.store.place})}
-    return [DeclaredPlace(name=name, country=place.country, site=place.site) for name, place in places.items()]
-
-
-def residency_policy(config: Config) -> ResidencyPolicy:
-    """Where objects may be."""
-    return ResidencyPolicy(
-        allowed_countries=config.residency.allowed_countries,
-        allowed_endpoints=config.residency.allowed_endpoints,
-    )
-
-
-def _migrate(config: Config) -> None:
-    database = _database(config)
-    try:
-        migrate(database)
-    finally:
-        database.close()
-
-
-def _database(config: Config) -> SqlDatabase:
-    section = config.database
-    return connect(
-        section.url,
-        pool_size=section.pool_size,
-        connect_timeout_seconds=section.connect_timeout_seconds,
-        statement_timeout_seconds=section.statement_timeout_seconds,
-        password=read_secret(section.password_file) if section.password_file else None,
-    )
-
-
-def _store(config: Config) -> FolderObjectStore | S3ObjectStore:
-    section = config.store
-    if section.kind == "folder":
-        return FolderObjectStore(section.path)
-    if section.access_key_file is None or section.secret_key_file is None:
-        raise ConfigurationError("store.access_key_file and store.secret_key_file must be set for an S3 store")
-    return S3ObjectStore(
-        S3Settings(
-            endpoint=section.endpoint,
-            bucket=section.bucket,
-            access_key=read_secret(section.access_key_file),
-            secret_key=read_secret(section.secret_key_file),
-            region=section.region or None,
-            secure=section.tls,
-            ca_file=section.ca_file,
-            style="path" if section.path_style else "virtual",
-            part_bytes=section.part_size_bytes,
-            parallel_parts=min(3, section.concurrency),
-            concurrency=section.concurrency,
-            connect_timeout_seconds=section.connect_timeout_seconds,
-            read_timeout_seconds=section.read_timeout_seconds,
-            retries=section.retries,
-        )
-    )
-
-
-def _root_key(config: Config, *, create: bool = False) -> RootKeyFile:
-    """The root key; refused inside anything whose copy would carry it along."""
-    section = config.keyring
-    outside = [config.data.directory, section.directory, *(replica.directory for replica in section.replicas)]
-    if config.store.kind == "folder":
-        outside.append(config.store.path)
-    if create and not section.root_key_file.exists():
-        return RootKeyFile.create(section.root_key_file, entropy=SystemEntropy(), outside=outside)
-    return RootKeyFile(section.root_key_file, outside=outside)
-
-
-def _keyring(config: Config, clock: Clock, entropy: Entropy, root: RootKeyFile, *, create: bool = False) -> FileKeyring:
-    section = config.keyring
-    return FileKeyring(
-        directory=section.directory,
-        root=root,
-        clock=clock,
-        entropy=entropy,
-        replicas={replica.place: replica.directory for replica in section.replicas},
-        place=section.place,
-        cache_seconds=section.cache_seconds,
-        create=create,
-    )
-
-
-def _ingest_limits(config: Config) -> IngestLimits:
-    return IngestLimits(
-        conflict_quota=config.ingest.conflict_quota_per_source,
-        commit_deadline=timedelta(hours=config.purge.commit_deadline_hours),
-    )
-
-
-def _access_rules(config: Config) -> AccessRules:
-    access = config.access
-    return AccessRules(
-        grant_life=timedelta(minutes=access.grant_minutes),
-        case_required=access.case_reference != "optional",
-        case_pattern=access.case_pattern or None,
-        reasons=frozenset(access.reasons),
-        mask_for_trainers=access.mask_customer_for_trainers,
-    )
-
-
-def _purge_limits(config: Config) -> PurgeLimits:
-    purge = config.purge
-    return PurgeLimits(
-        batch=purge.batch_size,
-        lease=timedelta(seconds=purge.lease_seconds),
-        clock_skew=timedelta(seconds=purge.clock_skew_seconds),
-        recheck_for=timedelta(days=purge.absence_recheck_days),
-    )

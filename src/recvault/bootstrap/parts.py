@@ -1,0 +1,146 @@
+"""Opens each part as the configuration names it, and turns its keys into the limits that services know."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from recvault.adapters.database import SqlDatabase, connect, migrate
+from recvault.adapters.folder import FolderObjectStore
+from recvault.adapters.keyring import FileKeyring
+from recvault.adapters.root_keyfile import RootKeyFile
+from recvault.adapters.s3 import S3ObjectStore, S3Settings
+from recvault.adapters.system import SystemEntropy
+from recvault.config import Config, read_secret
+from recvault.domain.errors import ConfigurationError
+from recvault.domain.ports.system import Clock, Entropy
+from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
+from recvault.services.ingest import IngestLimits
+from recvault.services.purge import PurgeLimits
+from recvault.services.retrieve import AccessRules
+
+
+def declared_place(config: Config) -> DeclaredPlace:
+    """What the configuration says of the object store's place."""
+    place = config.places[config.store.place]
+    s3 = config.store.kind == "s3"
+    return DeclaredPlace(
+        name=config.store.place,
+        country=place.country,
+        site=place.site,
+        endpoint=config.store.endpoint if s3 else "",
+        region=config.store.region if s3 else None,
+    )
+
+
+def other_places(config: Config) -> list[DeclaredPlace]:
+    names = {config.keyring.place, config.ledger.place, *(replica.place for replica in config.keyring.replicas)}
+    places = {name: config.places[name] for name in sorted(names - {config.store.place})}
+    return [DeclaredPlace(name=name, country=place.country, site=place.site) for name, place in places.items()]
+
+
+def residency_policy(config: Config) -> ResidencyPolicy:
+    """Where objects may be."""
+    return ResidencyPolicy(
+        allowed_countries=config.residency.allowed_countries,
+        allowed_endpoints=config.residency.allowed_endpoints,
+    )
+
+
+def migrate_schema(config: Config) -> None:
+    database = open_database(config)
+    try:
+        migrate(database)
+    finally:
+        database.close()
+
+
+def open_database(config: Config) -> SqlDatabase:
+    section = config.database
+    return connect(
+        section.url,
+        pool_size=section.pool_size,
+        connect_timeout_seconds=section.connect_timeout_seconds,
+        statement_timeout_seconds=section.statement_timeout_seconds,
+        password=read_secret(section.password_file) if section.password_file else None,
+    )
+
+
+def open_store(config: Config) -> FolderObjectStore | S3ObjectStore:
+    section = config.store
+    if section.kind == "folder":
+        return FolderObjectStore(section.path)
+    if section.access_key_file is None or section.secret_key_file is None:
+        raise ConfigurationError("store.access_key_file and store.secret_key_file must be set for an S3 store")
+    return S3ObjectStore(
+        S3Settings(
+            endpoint=section.endpoint,
+            bucket=section.bucket,
+            access_key=read_secret(section.access_key_file),
+            secret_key=read_secret(section.secret_key_file),
+            region=section.region or None,
+            secure=section.tls,
+            ca_file=section.ca_file,
+            style="path" if section.path_style else "virtual",
+            part_bytes=section.part_size_bytes,
+            parallel_parts=min(3, section.concurrency),
+            concurrency=section.concurrency,
+            connect_timeout_seconds=section.connect_timeout_seconds,
+            read_timeout_seconds=section.read_timeout_seconds,
+            retries=section.retries,
+        )
+    )
+
+
+def open_root_key(config: Config, *, create: bool = False) -> RootKeyFile:
+    """The root key; refused inside anything whose copy would carry it along."""
+    section = config.keyring
+    outside = [config.data.directory, section.directory, *(replica.directory for replica in section.replicas)]
+    if config.store.kind == "folder":
+        outside.append(config.store.path)
+    if create and not section.root_key_file.exists():
+        return RootKeyFile.create(section.root_key_file, entropy=SystemEntropy(), outside=outside)
+    return RootKeyFile(section.root_key_file, outside=outside)
+
+
+def open_keyring(
+    config: Config, clock: Clock, entropy: Entropy, root: RootKeyFile, *, create: bool = False
+) -> FileKeyring:
+    section = config.keyring
+    return FileKeyring(
+        directory=section.directory,
+        root=root,
+        clock=clock,
+        entropy=entropy,
+        replicas={replica.place: replica.directory for replica in section.replicas},
+        place=section.place,
+        cache_seconds=section.cache_seconds,
+        create=create,
+    )
+
+
+def ingest_limits(config: Config) -> IngestLimits:
+    return IngestLimits(
+        conflict_quota=config.ingest.conflict_quota_per_source,
+        commit_deadline=timedelta(hours=config.purge.commit_deadline_hours),
+    )
+
+
+def access_rules(config: Config) -> AccessRules:
+    access = config.access
+    return AccessRules(
+        grant_life=timedelta(minutes=access.grant_minutes),
+        case_required=access.case_reference != "optional",
+        case_pattern=access.case_pattern or None,
+        reasons=frozenset(access.reasons),
+        mask_for_trainers=access.mask_customer_for_trainers,
+    )
+
+
+def purge_limits(config: Config) -> PurgeLimits:
+    purge = config.purge
+    return PurgeLimits(
+        batch=purge.batch_size,
+        lease=timedelta(seconds=purge.lease_seconds),
+        clock_skew=timedelta(seconds=purge.clock_skew_seconds),
+        recheck_for=timedelta(days=purge.absence_recheck_days),
+    )
