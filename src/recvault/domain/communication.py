@@ -269,6 +269,19 @@ class Receipt:
     needs_attention: tuple[Attention, ...]
     already_stored: bool = False
 
+    @classmethod
+    def of(cls, row: Communication, sha256: str) -> Receipt:
+        """The receipt of a stored row; the digest (hex) is not in the row, it comes from the sealed manifest."""
+        return cls(
+            id=row.id,
+            sha256=sha256,
+            length=row.length,
+            stored_at=row.stored_at,
+            destroy_at=row.destroy_at,
+            place=row.place_declared,
+            needs_attention=tuple(sorted(row.attention)),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchQuery:

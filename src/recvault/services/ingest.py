@@ -15,7 +15,7 @@ Protocol steps, labelled in :meth:`Ingest.accept`:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -54,13 +54,10 @@ from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.retention import Retention
 from recvault.services.sealed_fields import fields_of_draft
-from recvault.services.streams import ORIGINAL, Streams
+from recvault.services.streams import ORIGINAL, Streams, peek
 
 INDEX_KEY = "index/1"
 """Keyring id of the MAC key under which sources' ids are hashed."""
-
-HEAD = 4096
-"""Bytes looked at to tell the media type."""
 
 COMMIT_TRIES = 3
 """A day key that begins to close, or a register that changes, under an upload: the commit is prepared anew."""
@@ -174,7 +171,7 @@ class Ingest:
     def _put(self, draft: Draft, content: Iterable[bytes]) -> _Stored:
         communication_id = uuid7(self._clock.now(), self._entropy.bytes(10))
         data_key = self._entropy.bytes(32)
-        head, chunks = _peek(content)
+        head, chunks = peek(content)
         media_type, differs = decide_media_type(draft.media_type, draft.filename, head)
         record, seal = self._streams.write(communication_id, ORIGINAL, 1, data_key, chunks)
         return _Stored(
@@ -218,7 +215,7 @@ class Ingest:
     def _commit_once(
         self, source: Source, draft: Draft, row: Communication, parties: Parties, stored: _Stored
     ) -> Receipt:
-        receipt = _receipt(row, stored.seal.plaintext_sha256)
+        receipt = Receipt.of(row, stored.seal.plaintext_sha256)
         self._require_in_time(row.id)
         try:
             with self._database.begin() as unit:
@@ -350,10 +347,8 @@ class Ingest:
     def _seen_again(self, source: Source, known: Communication, draft: Draft, content: Iterable[bytes]) -> Receipt:
         """The announced digest is the stored one: the bytes are read and compared, and nothing is stored twice."""
         digest = hashlib.sha256()
-        length = 0
         for chunk in content:
             digest.update(chunk)
-            length += len(chunk)
         if digest.hexdigest() != draft.sha256:
             raise ContentMismatch("the content does not have the digest that was announced; send it again")
         return self._first_receipt(source, known, digest.hexdigest())
@@ -377,27 +372,7 @@ class Ingest:
 
     def _first_receipt(self, source: Source, known: Communication, sha256: str) -> Receipt:
         self._audit.note(actor=f"source:{source.id}", act=Act.STORED_AGAIN, target=known.id)
-        return replace(_receipt(known, sha256), already_stored=True)
-
-
-def _peek(content: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes, and an iterator that still yields everything."""
-    rest = iter(content)
-    first: list[bytes] = []
-    size = 0
-    for chunk in rest:
-        first.append(chunk)
-        size += len(chunk)
-        if size >= HEAD:
-            break
-    head = b"".join(first)[:HEAD] if first else b""
-
-    def everything() -> Iterator[bytes]:
-        yield from first
-        first.clear()
-        yield from rest
-
-    return head, everything()
+        return replace(Receipt.of(known, sha256), already_stored=True)
 
 
 def _require_announced(draft: Draft, seal: StreamSeal) -> None:
@@ -424,15 +399,3 @@ def _marks(
     if row.destroy_at <= now:
         marks.add(Attention.OVERDUE_ON_ARRIVAL)
     return frozenset(marks)
-
-
-def _receipt(row: Communication, sha256: str) -> Receipt:
-    return Receipt(
-        id=row.id,
-        sha256=sha256,
-        length=row.length,
-        stored_at=row.stored_at,
-        destroy_at=row.destroy_at,
-        place=row.place_declared,
-        needs_attention=tuple(sorted(row.attention)),
-    )

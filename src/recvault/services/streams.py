@@ -6,7 +6,7 @@ names has no key anywhere; discarding it only frees space, and the sweeper takes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 
 from recvault.domain.communication import StreamRecord
@@ -17,6 +17,9 @@ from recvault.sealing.ranges import RangeReader
 
 ORIGINAL = "original"
 """Name of the stream that holds the recording as it came."""
+
+HEAD = 4096
+"""Bytes looked at to tell the media type."""
 
 
 class Streams:
@@ -64,3 +67,23 @@ class Streams:
             self._store.delete_versions(self._store.list_versions(f"{communication_id}/"))
         except Unavailable:
             return
+
+
+def peek(content: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first ``HEAD`` bytes, and an iterator that still yields everything."""
+    rest = iter(content)
+    first: list[bytes] = []
+    size = 0
+    for chunk in rest:
+        first.append(chunk)
+        size += len(chunk)
+        if size >= HEAD:
+            break
+    head = b"".join(first)[:HEAD] if first else b""
+
+    def everything() -> Iterator[bytes]:
+        yield from first
+        first.clear()
+        yield from rest
+
+    return head, everything()
