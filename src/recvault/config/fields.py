@@ -104,9 +104,7 @@ def endpoint(value: object) -> str:
         host, port = "", None
     bracketed = f"[{host}]" if ":" in host else host
     if text != (bracketed if port is None else f"{bracketed}:{port}") or not _is_host(host):
-        raise ValueError(
-            'must be a host name or address, with :port if needed and without "https://" or a path'
-        )
+        raise ValueError('must be a host name or address, with :port if needed and without "https://" or a path')
     return text
 
 
@@ -131,9 +129,7 @@ def public_url(value: object) -> str:
     except ValueError:
         raise ValueError("must be an address such as https://archive.company.example") from None
     if not _is_host(host) or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
-        raise ValueError(
-            "must be an address such as https://archive.company.example, without user, path or query"
-        )
+        raise ValueError("must be an address such as https://archive.company.example, without user, path or query")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise ValueError("must begin with https:// (http:// only on loopback)")
     return text
@@ -155,17 +151,13 @@ def database_url(value: object, info: ValidationInfo) -> str:
     if parts.scheme not in _POSTGRES or not parts.path.strip("/"):
         raise ValueError("must be sqlite:///FILE or postgresql://user@host/name")
     if parts.password is not None or {"password", "sslpassword", "passfile"} & query.keys():
-        raise ValueError(
-            "must not hold a password; put it into a file and name that in database.password_file"
-        )
+        raise ValueError("must not hold a password; put it into a file and name that in database.password_file")
     if {"service", "servicefile"} & query.keys():
         raise ValueError("must not name a service file; say the host here")
     hosts = [parts.hostname or "", *query.get("host", []), *query.get("hostaddr", [])]
     local = all(not host or host.startswith(("/", "%2f")) or is_loopback(host) for host in hosts)
     if not local and query.get("sslmode") != ["verify-full"]:
-        raise ValueError(
-            "must end with ?sslmode=verify-full: only a database on this machine may go without TLS"
-        )
+        raise ValueError("must end with ?sslmode=verify-full: only a database on this machine may go without TLS")
     return f"postgresql+psycopg{text[len(parts.scheme) :]}"
 
 
@@ -174,9 +166,7 @@ def network(value: object) -> str:
     try:
         return str(ipaddress.ip_network(_text(value)))
     except ValueError:
-        raise ValueError(
-            "must be an address or a network such as 10.0.0.0/24 (no bits set after the prefix)"
-        ) from None
+        raise ValueError("must be an address or a network such as 10.0.0.0/24 (no bits set after the prefix)") from None
 
 
 def time_zone(value: object) -> str:
@@ -230,9 +220,7 @@ def code(value: object) -> str:
     """A short code for a reason."""
     text = _text(value)
     if not _CODE.fullmatch(text) or len(text) > 40:
-        raise ValueError(
-            'must be a short code such as "order-check" (a-z, 0-9 and single dashes, at most 40)'
-        )
+        raise ValueError('must be a short code such as "order-check" (a-z, 0-9 and single dashes, at most 40)')
     return text
 
 

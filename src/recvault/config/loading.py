@@ -103,9 +103,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as fault:
-        raise ConfigFault(
-            f"{path}: cannot be read ({fault.strerror}); name a file that this user can read"
-        ) from None
+        raise ConfigFault(f"{path}: cannot be read ({fault.strerror}); name a file that this user can read") from None
     except UnicodeDecodeError:
         raise ConfigFault(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as fault:

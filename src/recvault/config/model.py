@@ -259,8 +259,7 @@ class Purge(Section):
     def _sweeper_waits(self) -> Self:
         if self.sweep_age_hours < 2 * self.commit_deadline_hours:
             raise ValueError(
-                "needs sweep_age_hours at least twice commit_deadline_hours, "
-                "so that nothing about to be named is swept"
+                "needs sweep_age_hours at least twice commit_deadline_hours, so that nothing about to be named is swept"
             )
         return self
 
@@ -280,9 +279,7 @@ class Config(Section):
     database: Database = Field(default_factory=Database)
     data: Data = Field(default_factory=Data)
     store: Store = Field(default_factory=Store)
-    places: dict[str, Place] = Field(
-        default_factory=lambda: {"local": Place(country="FI", site="this machine")}
-    )
+    places: dict[str, Place] = Field(default_factory=lambda: {"local": Place(country="FI", site="this machine")})
     residency: Residency = Residency()
     keyring: Keyring = Field(default_factory=Keyring)
     ledger: Ledger = Field(default_factory=Ledger)
@@ -303,9 +300,7 @@ class Config(Section):
         for key, place in named.items():
             if place not in self.places:
                 known = ", ".join(sorted(self.places)) or "none"
-                raise ValueError(
-                    f"{key} names no declared place; add [places.NAME] for it (declared: {known})"
-                )
+                raise ValueError(f"{key} names no declared place; add [places.NAME] for it (declared: {known})")
         return self
 
     @model_validator(mode="after")
@@ -314,9 +309,7 @@ class Config(Section):
         apart = {"data.directory": self.data.directory, "keyring.directory": self.keyring.directory}
         if self.store.kind == "folder":
             apart["store.path"] = self.store.path
-        apart |= {
-            f"keyring.replicas[{n}].directory": r.directory for n, r in enumerate(self.keyring.replicas)
-        }
+        apart |= {f"keyring.replicas[{n}].directory": r.directory for n, r in enumerate(self.keyring.replicas)}
         for key, directory in apart.items():
             if root.resolve().is_relative_to(directory.resolve()):
                 raise ValueError(

@@ -48,15 +48,11 @@ def read_secret(path: Path) -> str:
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise ConfigFault(f"others may open the secret file {path}; close it: chmod 600 {path}")
     if len(content) > SECRET_LIMIT:
-        raise ConfigFault(
-            f"the secret file {path} is longer than {SECRET_LIMIT} bytes; it should hold one secret only"
-        )
+        raise ConfigFault(f"the secret file {path} is longer than {SECRET_LIMIT} bytes; it should hold one secret only")
     try:
         secret = content.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ConfigFault(
-            f"the secret file {path} is not UTF-8 text; write the secret into it again"
-        ) from None
+        raise ConfigFault(f"the secret file {path} is not UTF-8 text; write the secret into it again") from None
     if not secret or "\n" in secret or "\0" in secret:
         raise ConfigFault(f"the secret file {path} must hold one line with the secret and nothing else")
     return secret

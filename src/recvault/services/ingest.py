@@ -362,6 +362,11 @@ class Ingest:
             return self._first_receipt(source, known, stored.seal.plaintext_sha256)
         with self._database.read() as unit:
             aside = unit.communications.conflicts_of_source(source.id)
+            others = unit.communications.conflicts_with(known.id)
+        for other in others:
+            if self._manifest(other).plaintext_sha256 == stored.seal.plaintext_sha256:  # its 409 was lost
+                self._streams.discard(stored.communication_id)
+                raise ConflictKeptAside(other.id)
         if aside >= self._limits.conflict_quota:
             raise Conflict(
                 "this id is stored with other content, and the quota of conflicting uploads of this source is full; "

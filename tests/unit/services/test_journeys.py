@@ -88,6 +88,17 @@ def test_other_content_under_the_same_id_is_kept_aside(world: World) -> None:
     assert Attention.CONFLICTING_CONTENT in original.attention
 
 
+def test_the_same_conflicting_content_is_kept_aside_once(world: World) -> None:
+    world.store("call-1", CALL)
+    kept: set[str] = set()
+    for _ in range(3):
+        with pytest.raises(ConflictKeptAside) as refused:
+            world.store("call-1", CALL + b"other")
+        kept.add(refused.value.kept_as)
+    assert len(kept) == 1
+    assert len([v for v in world.archive.store.list_versions("") if not v.name.startswith("ledger/")]) == 2
+
+
 def test_a_cut_upload_leaves_nothing(world: World) -> None:
     with pytest.raises(ContentMismatch):
         world.store("call-1", CALL, length=len(CALL) + 1)

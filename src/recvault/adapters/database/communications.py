@@ -139,6 +139,11 @@ class SqlCommunications(DueWork):
         """See the port."""
         self._session.change(delete(attention).where(attention.c.communication_id == communication_id))
 
+    def conflicts_with(self, communication_id: str) -> list[Communication]:
+        """See the port."""
+        stored = (_c.conflict_of == communication_id, _c.state == State.STORED.value)
+        return self.find(self._session.column(select(_c.id).where(*stored)))
+
     def conflicts_of_source(self, source_id: str) -> int:
         """See the port."""
         return self._session.count(communications, _c.source_id == source_id, _c.conflict_of.is_not(None))

@@ -86,6 +86,9 @@ class Communications(Protocol):
     def ids_of_customer(self, customer_id: str) -> list[str]:
         """Every stored communication of the customer, in id order."""
 
+    def conflicts_with(self, communication_id: str) -> list[Communication]:
+        """What came with other content under the same source's id, stored and kept aside, in id order."""
+
     def conflicts_of_source(self, source_id: str) -> int:
         """How many conflicting uploads of this source are kept aside."""
 
