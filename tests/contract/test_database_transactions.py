@@ -17,7 +17,14 @@ import pytest
 from recvault.adapters.database import SqlDatabase, connect, migrate
 from recvault.domain.audit import GENESIS, ChainHead
 from recvault.domain.customer import Customer
-from recvault.domain.errors import ConfigurationError, Conflict, DatabaseUnavailable, InvalidInput, RecvaultError
+from recvault.domain.errors import (
+    ConfigurationError,
+    Conflict,
+    DatabaseUnavailable,
+    InvalidInput,
+    NotFound,
+    RecvaultError,
+)
 from recvault.domain.ledger import LedgerHead
 from recvault.domain.ports.database import Database, UnitOfWork
 from tests.contract import database_kit as kit
@@ -201,6 +208,28 @@ def test_a_connection_lost_in_the_middle_is_said_and_replaced(database: SqlDatab
     assert "Kadonnut" not in names(database)
     kill_others(pg_url)
     database.check()
+
+
+@on_postgresql
+def test_a_connection_lost_on_the_way_out_hides_nothing(database: SqlDatabase, pg_url: str) -> None:
+    """Nothing was to be kept, or something else went wrong: that the rollback finds nobody is no news."""
+    with database.read() as unit:
+        head = unit.audit.head()
+        kill_others(pg_url)
+    with pytest.raises(NotFound, match="there is no"), database.begin() as unit:
+        put(unit, "Kadonnut")
+        kill_others(pg_url)
+        raise NotFound("there is no such thing")
+    with database.begin() as unit:
+        put(unit, "Kadonnut")
+        kill_others(pg_url)
+        with pytest.raises(DatabaseUnavailable):
+            unit.audit.head()
+        with pytest.raises(DatabaseUnavailable):
+            unit.audit.head()
+    assert "Kadonnut" not in names(database)
+    with database.read() as unit:
+        assert unit.audit.head() == head
 
 
 @pytest.mark.parametrize(

@@ -150,10 +150,11 @@ def connect(
 
 def _leave(connection: Connection) -> None:
     """Rolls back what was not committed and gives the connection back. When even that fails the connection is
-    broken: the server has rolled back by itself, and the pool drops it.
+    broken: the server has rolled back by itself, and the pool has dropped it. What the body raised goes on unhidden.
     """
     try:
         connection.close()
     except SQLAlchemyError:
-        connection.invalidate()
-        connection.close()
+        if not connection.closed:
+            connection.invalidate()
+            connection.close()

@@ -14,7 +14,9 @@ from sqlalchemy.exc import (
     DataError,
     DBAPIError,
     IntegrityError,
+    PendingRollbackError,
     ProgrammingError,
+    ResourceClosedError,
     SQLAlchemyError,
     StatementError,
 )
@@ -91,6 +93,8 @@ def _meaning(error: SQLAlchemyError) -> RecvaultError:
         return DatabaseUnavailable(
             "every database connection of this process is in use; try again, or raise the pool size"
         )
+    if isinstance(error, PendingRollbackError | ResourceClosedError):
+        return _outage(code)
     if isinstance(error, DataError) or not isinstance(error, DBAPIError):
         return _unfit(code)
     return _refusal(error, code) or _outage(code)
