@@ -69,6 +69,10 @@ test-asterisk: $(DEV)  ## a real Asterisk phones, the hook delivers; as root, ab
 bench: $(DEV)  ## throughput, on this machine
 	@$(BIN)/python -m benchmarks
 
+.PHONY: soak
+soak: $(DEV) packages  ## half an hour at the ceiling with everything going wrong, then a count; SOAK_MINUTES=n
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) SOAK_SEED=$(or $(SOAK_SEED),$$(date +%s)) $(BIN)/pytest -q -s tests/soak
+
 .PHONY: screenshots
 screenshots: $(DEV)  ## the plain page as pictures, into docs/pictures
 	@$(BIN)/python scripts/screenshots.py

@@ -51,7 +51,7 @@ BROKEN = ("unexpected fault", "tick broke")
 
 def show(count: Count, happened: dict[str, int], book: Book, seconds: float) -> None:
     """The table, for whoever runs it with -s."""
-    lines = [f"{seconds:.0f} seconds, {len(book.acknowledged) / seconds:.1f} recordings a second", ""]
+    lines = [f"{seconds:.0f} seconds with seed {SEED}, {len(book.acknowledged) / seconds:.1f} recordings a second", ""]
     lines += [f"{name:<42}{number:>8}" for name, number in count.rows]
     lines += ["", "what went wrong on purpose"]
     lines += [f"  {name:<40}{number:>8}" for name, number in sorted(happened.items())]
