@@ -13,7 +13,7 @@ DEV := .venv/.dev-$(shell cat requirements-dev.lock pyproject.toml scripts/setup
 
 # What the tests start by themselves: PostgreSQL, Ceph RGW, a PKCS#11 token, a browser, traces, a network of two hosts.
 CEPH := radosgw ceph-mon ceph-osd openssl curl
-PACKAGES := postgresql $(CEPH) softhsm2 chromium strace iproute2
+PACKAGES := postgresql $(CEPH) softhsm2 chromium strace iproute2 caddy docker-compose python3-yaml systemd
 
 .PHONY: help
 help:  ## this list

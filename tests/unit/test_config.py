@@ -106,9 +106,7 @@ def test_the_data_directory_of_the_environment_moves_what_lies_in_it(tmp_path: P
 
 @pytest.mark.parametrize("directory", ["data", "data/deeper/..", ".", "keys/../data"])
 def test_a_root_key_among_the_data_is_refused(tmp_path: Path, directory: str) -> None:
-    told = fault_of(
-        tmp_path, f'[data]\ndirectory = "{directory}"\n[keyring]\nroot_key_file = "data/root.key"\n'
-    )
+    told = fault_of(tmp_path, f'[data]\ndirectory = "{directory}"\n[keyring]\nroot_key_file = "data/root.key"\n')
     assert "keyring.root_key_file lies inside data.directory" in told
 
 
@@ -282,9 +280,7 @@ def test_an_endpoint_is_a_host_and_a_port(endpoint: str, ok: bool) -> None:
         load(None, environ)
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "ok"), [("127.0.0.1:7480", True), ("[::1]:7480", True), ("10.0.0.1", False)]
-)
+@pytest.mark.parametrize(("endpoint", "ok"), [("127.0.0.1:7480", True), ("[::1]:7480", True), ("10.0.0.1", False)])
 def test_only_a_store_on_loopback_goes_without_tls(endpoint: str, ok: bool) -> None:
     values = {"kind": "s3", "endpoint": endpoint, "region": "fi", "bucket": "calls", "tls": False}
     secrets = {"access_key_file": "a", "secret_key_file": "b"}

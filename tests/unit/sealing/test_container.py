@@ -108,9 +108,7 @@ def test_context_and_object_name_in_their_written_form() -> None:
         (ID, "original", True),
     ],
 )
-def test_names_that_could_mean_two_things_are_refused(
-    communication: str, stream: str, generation: int
-) -> None:
+def test_names_that_could_mean_two_things_are_refused(communication: str, stream: str, generation: int) -> None:
     for make in (stream_context, object_name):
         with pytest.raises(InvalidInput):
             make(communication=communication, stream=stream, generation=generation)

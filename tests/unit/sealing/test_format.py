@@ -96,9 +96,7 @@ def hpke_open(private: bytes, info: bytes, sealed: bytes) -> bytes:
         return hmac.new(salt or bytes(32), b"HPKE-v1" + suite_id + label + ikm, "sha256").digest()
 
     def labeled(suite_id: bytes, prk: bytes, label: bytes, context: bytes, length: int) -> bytes:
-        return expand(
-            "sha256", prk, length.to_bytes(2, "big") + b"HPKE-v1" + suite_id + label + context, length
-        )
+        return expand("sha256", prk, length.to_bytes(2, "big") + b"HPKE-v1" + suite_id + label + context, length)
 
     own = X25519PrivateKey.from_private_bytes(private)
     dh = own.exchange(X25519PublicKey.from_public_bytes(sealed[:32]))

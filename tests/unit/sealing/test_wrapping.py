@@ -24,8 +24,7 @@ def test_round_trip_and_size() -> None:
 
 def test_associated_data_in_its_written_form() -> None:
     assert AAD == (
-        b'{"communication":"0193a4d8-7c00-7000-8000-000000000001",'
-        b'"key":"day/2026-11-22/1","schema":"recvault/dek/v1"}'
+        b'{"communication":"0193a4d8-7c00-7000-8000-000000000001","key":"day/2026-11-22/1","schema":"recvault/dek/v1"}'
     )
 
 
@@ -86,9 +85,7 @@ def test_subkeys_differ_by_label_and_key() -> None:
     assert all(len(key) == 32 for key in made)
 
 
-@pytest.mark.parametrize(
-    "label", ["", "fields", "recvault/fields", "c2sp.org/chunked-encryption@v1+", "recvault/f/v0"]
-)
+@pytest.mark.parametrize("label", ["", "fields", "recvault/fields", "c2sp.org/chunked-encryption@v1+", "recvault/f/v0"])
 def test_a_label_outside_our_own_is_refused(label: str) -> None:
     with pytest.raises(InvalidInput):
         derive(DEK, label)
