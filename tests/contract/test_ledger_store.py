@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from recvault.adapters.folder import FolderObjectStore
 from recvault.adapters.ledger_store import ReplicatedLedger, entry_name
 from recvault.adapters.memory_ledger import MemoryLedger
 from recvault.adapters.memory_objects import MemoryObjectStore
 from recvault.adapters.s3 import S3ObjectStore
-from recvault.domain.errors import InvalidInput, LedgerFailure, Unavailable
+from recvault.domain.errors import InvalidInput, LedgerFailure, StoreUnavailable, Unavailable
 from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
 from tests.servers.ceph import Ceph
@@ -257,3 +258,19 @@ def test_a_delete_marker_hides_nothing(tmp_path: Path) -> None:
     (tmp_path / entry_name(2)).unlink()
     assert list(ledger.read()) == [(1, entry(1)), (2, entry(2))]
     assert ledger.last() == 2
+
+
+class CutShort(MemoryObjectStore):
+    """Gives half of what it holds, as a cut answer that nobody notices would."""
+
+    @override
+    def get(self, name: str, version_id: str | None) -> Iterator[bytes]:
+        content = b"".join(super().get(name, version_id))
+        yield content[: len(content) // 2]
+
+
+def test_an_answer_that_was_cut_is_not_taken_for_an_altered_entry(tmp_path: Path) -> None:
+    ledger = ReplicatedLedger(CutShort(), tmp_path / "second", create=True)
+    ledger.append(1, entry(1))
+    with pytest.raises(StoreUnavailable, match="ask again"):
+        list(ledger.read())

@@ -20,7 +20,7 @@ from itertools import groupby
 from pathlib import Path
 
 from recvault.adapters.root_keyfile import make_directory, sync_directory, write_private
-from recvault.domain.errors import InvalidInput, LedgerFailure, Unavailable
+from recvault.domain.errors import InvalidInput, LedgerFailure, StoreUnavailable, Unavailable
 from recvault.domain.ports.objects import ObjectExists, ObjectStore, ObjectVersion
 
 PREFIX = "ledger/"
@@ -147,13 +147,23 @@ class ReplicatedLedger:
             yield number, self._content(number, versions)
 
     def _content(self, sequence: int, versions: list[ObjectVersion]) -> bytes:
-        contents = {b"".join(self._primary.get(v.name, v.version_id)) for v in versions}
+        contents = {self._whole(sequence, version) for version in versions}
         if len(contents) != 1:
             raise LedgerFailure(
                 f"the object store holds different versions of ledger entry {sequence}: two archives write "
                 "one ledger, or one was altered; see which verifies and stop the other writer"
             )
         return contents.pop()
+
+    def _whole(self, sequence: int, version: ObjectVersion) -> bytes:
+        """The bytes of a version, as many as the store lists: a cut answer must not pass for an altered entry."""
+        content = b"".join(self._primary.get(version.name, version.version_id))
+        if len(content) != version.length:
+            raise StoreUnavailable(
+                f"the object store gave {len(content)} of the {version.length} bytes of ledger entry {sequence}; ask "
+                "again, and check any proxy before it"
+            )
+        return content
 
     def _from_store(self, sequence: int) -> bytes | None:
         number, content = next(self._stored(sequence), (0, None))
