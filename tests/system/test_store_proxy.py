@@ -255,6 +255,15 @@ def test_nothing_is_certified_that_is_still_there(fresh: Place) -> None:
     look(fresh.parts, fresh.world.archive)
 
 
+def test_a_whole_object_that_was_lost_behind_a_forged_confirmation_is_noticed_by_whoever_looks(fresh: Place) -> None:
+    """The receipt is given: nobody can tell this answer from a true one. Opening it is an error, and never other bytes."""
+    with fresh.proxy.with_fault("drop_put_forged", is_put, times=1):
+        answer = fresh.send("forged")
+    assert answer.status_code == 201
+    status, came = fresh.play(answer.json()["id"])
+    assert status == 502 and b"object-not-found" in came
+
+
 # --- seconds as they are
 
 
