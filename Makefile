@@ -11,9 +11,9 @@ export PYTHON
 RUNTIME := .venv/.runtime-$(shell cat requirements.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c 1-16)
 DEV := .venv/.dev-$(shell cat requirements-dev.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c 1-16)
 
-# What the tests start by themselves: PostgreSQL, Ceph RGW, a PKCS#11 token, a browser, traces, a network of two hosts.
+# What the tests start by themselves: PostgreSQL, Ceph RGW, a browser, traces, a network of two hosts, a proxy.
 CEPH := radosgw ceph-mon ceph-osd openssl curl
-PACKAGES := postgresql $(CEPH) softhsm2 chromium strace iproute2 caddy docker-compose python3-yaml systemd
+PACKAGES := postgresql $(CEPH) chromium strace iproute2 caddy docker-compose python3-yaml systemd
 
 .PHONY: help
 help:  ## this list

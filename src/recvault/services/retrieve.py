@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from recvault.domain.access import Action, Actor, Subject, decide, sees_customer
 from recvault.domain.accounts import PlaybackGrant
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, SearchQuery
-from recvault.domain.errors import Destroyed, Forbidden, InvalidInput, NotFound, Tampered
+from recvault.domain.errors import DatabaseUnavailable, Destroyed, Forbidden, InvalidInput, NotFound, Tampered
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.purpose import Purpose
@@ -269,7 +269,8 @@ class Retrieval:
             self._close(playback, first, served)
 
     def _close(self, playback: Playback, first: int, served: int) -> None:
-        with self._database.begin() as unit:
+        """A database that is away now changes nothing: ``opened`` stands, and without this entry the whole counts."""
+        with suppress(DatabaseUnavailable), self._database.begin() as unit:
             self._audit.record(
                 unit,
                 actor=playback.grant.actor_id,

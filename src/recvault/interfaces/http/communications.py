@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from recvault.bootstrap import Archive
 from recvault.domain.access import Actor
 from recvault.domain.communication import Party, PartyKind, Receipt
-from recvault.domain.errors import InvalidInput
+from recvault.domain.errors import InvalidInput, RecvaultError
 from recvault.domain.purpose import Purpose
 from recvault.intake.disposition import content_disposition
 from recvault.intake.identifiers import parse_address, parse_number
@@ -33,6 +33,7 @@ from recvault.interfaces.http.forms import (
     view_json,
 )
 from recvault.interfaces.http.identity import ActorDep, ArchiveDep, archive_of, source_of
+from recvault.interfaces.http.problems import AnswerBrokeOff
 from recvault.interfaces.http.upload import receive, submission_for
 from recvault.services.retrieve import Playback
 
@@ -181,7 +182,15 @@ def play(secret: str, request: Request, actor: ActorDep, archive: ArchiveDep) ->
 
 def _checked(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Takes the first piece before the answer begins, so that what does not verify is an error and not a short body."""
-    return chain([next(pieces)], pieces)
+    return chain([next(pieces)], _until_fault(pieces))
+
+
+def _until_fault(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """An answer that has begun can only be broken off; its length was announced, so the listener notices."""
+    try:
+        yield from pieces
+    except RecvaultError as fault:
+        raise AnswerBrokeOff(fault.code) from fault
 
 
 def _content_headers(playback: Playback, wanted: ByteRange | None) -> dict[str, str]:

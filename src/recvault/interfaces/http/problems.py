@@ -101,7 +101,14 @@ async def _of_http(request: Request, error: Exception) -> Response:
     return problem(error.status_code, f"http-{error.status_code}", str(error.detail), request)
 
 
+class AnswerBrokeOff(Exception):
+    """A fault after the answer had begun: no problem document can be sent any more. ``args[0]`` is the fault's code."""
+
+
 async def _of_unexpected(request: Request, error: Exception) -> Response:
+    if isinstance(error, AnswerBrokeOff):
+        log.error("answer broke off", code=error.args[0])
+        return problem(500, "answer-broke-off", "the answer broke off; ask again for the rest", request)
     log.error("unexpected fault", kind=type(error).__name__, exc_info=error)
     return problem(500, "internal", "an unexpected fault; the log has it under this request id", request)
 
