@@ -9,30 +9,32 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from recvault import __version__
-from recvault.adapters.credentials import Argon2Hasher
 from recvault.adapters.folder import FolderObjectStore
 from recvault.adapters.keyring import write_recovery_kit
 from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.root_keyfile import make_directory
 from recvault.adapters.system import SystemClock, SystemEntropy
 from recvault.bootstrap.parts import (
-    access_rules,
-    declared_place,
-    ingest_limits,
     migrate_schema,
     open_database,
     open_keyring,
     open_root_key,
     open_store,
-    other_places,
-    purge_limits,
-    residency_policy,
+)
+from recvault.bootstrap.services import (
+    Parts,
+    accounts,
+    foundation,
+    gauges,
+    ingest,
+    purge,
+    retrieval,
+    rules_of_keeping,
+    sweeper,
 )
 from recvault.config import Config
 from recvault.domain.errors import KeyringError, ResidencyViolation
@@ -44,9 +46,9 @@ from recvault.domain.ports.system import Clock, Entropy
 from recvault.services import certificates as certificate_service
 from recvault.services import ledger as ledger_service
 from recvault.services.access import Access
-from recvault.services.accounts import Accounts, SessionLimits
+from recvault.services.accounts import Accounts
 from recvault.services.audit_log import AuditLog
-from recvault.services.certificates import Certificates, Issuer
+from recvault.services.certificates import Certificates
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
 from recvault.services.gauges import Gauges
@@ -57,7 +59,7 @@ from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.purge import Purge
 from recvault.services.retention import Retention
-from recvault.services.retrieve import KeyCache, Retrieval
+from recvault.services.retrieve import Retrieval
 from recvault.services.streams import Streams
 from recvault.services.sweep import Sweeper
 from recvault.services.training import Training
@@ -173,40 +175,18 @@ def assemble(
     resources = ExitStack()
     helper = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="digest")
     resources.callback(helper.shutdown)
-    streams = Streams(store=store, helper=helper)
-    zone = config.retention.zone
-    audit = AuditLog(database=database, clock=clock, entropy=entropy)
-    ledger = Ledger(
+    parts = Parts(
+        config=config,
         database=database,
-        store=ledger_store,
-        keyring=keyring,
-        clock=clock,
-        audit=audit,
-    )
-    period_keys = PeriodKeys(database=database, keyring=keyring, ledger=ledger, audit=audit, clock=clock, zone=zone)
-    access = Access(clock=clock)
-    retention = Retention(
-        database=database, period_keys=period_keys, access=access, audit=audit, clock=clock, zone=zone
-    )
-    customers = Customers(
-        database=database, retention=retention, access=access, audit=audit, clock=clock, entropy=entropy, zone=zone
-    )
-    places = Places(
         store=store,
-        declared=declared_place(config),
-        others=other_places(config),
-        policy=residency_policy(config),
-        audit=audit,
-        clock=clock,
-        interval=timedelta(minutes=config.residency.check_interval_minutes),
-    )
-    certificates = Certificates(
         keyring=keyring,
+        ledger_store=ledger_store,
+        clock=clock,
         entropy=entropy,
-        issuer=Issuer(
-            controller=config.controller.name, business_id=config.controller.business_id, version=__version__
-        ),
+        streams=Streams(store=store, helper=helper),
     )
+    base = foundation(parts)
+    custody = rules_of_keeping(parts, base)
     return Archive(
         config=config,
         clock=clock,
@@ -214,78 +194,23 @@ def assemble(
         database=database,
         store=store,
         keyring=keyring,
-        access=access,
-        audit=audit,
-        ledger=ledger,
-        period_keys=period_keys,
-        edge_keys=EdgeKeys(database=database, keyring=keyring, audit=audit, clock=clock),
-        retention=retention,
-        customers=customers,
-        places=places,
-        ingest=Ingest(
-            database=database,
-            streams=streams,
-            keyring=keyring,
-            period_keys=period_keys,
-            retention=retention,
-            customers=customers,
-            places=places,
-            audit=audit,
-            clock=clock,
-            entropy=entropy,
-            limits=ingest_limits(config),
-        ),
-        retrieval=Retrieval(
-            database=database,
-            streams=streams,
-            keys=KeyCache(period_keys=period_keys, clock=clock, seconds=config.keyring.cache_seconds),
-            audit=audit,
-            clock=clock,
-            entropy=entropy,
-            rules=access_rules(config),
-        ),
-        holds=Holds(database=database, ledger=ledger, access=access, audit=audit, clock=clock, entropy=entropy),
-        training=Training(database=database, audit=audit, clock=clock),
-        purge=Purge(
-            database=database,
-            store=store,
-            period_keys=period_keys,
-            retention=retention,
-            ledger=ledger,
-            certificates=certificates,
-            audit=audit,
-            clock=clock,
-            entropy=entropy,
-            limits=purge_limits(config),
-        ),
-        sweeper=Sweeper(
-            database=database,
-            store=store,
-            audit=audit,
-            clock=clock,
-            age=timedelta(hours=config.purge.sweep_age_hours),
-            clock_skew=timedelta(seconds=config.purge.clock_skew_seconds),
-        ),
-        accounts=Accounts(
-            database=database,
-            hasher=Argon2Hasher(),
-            audit=audit,
-            clock=clock,
-            entropy=entropy,
-            limits=SessionLimits(
-                idle=timedelta(minutes=config.access.session_idle_minutes),
-                absolute=timedelta(hours=config.access.session_absolute_hours),
-            ),
-        ),
-        certificates=certificates,
-        gauges=Gauges(
-            database=database,
-            store=store,
-            keyring=keyring,
-            places=places,
-            clock=clock,
-            overdue_after=timedelta(hours=config.purge.overdue_alarm_hours),
-        ),
+        access=base.access,
+        audit=base.audit,
+        ledger=base.ledger,
+        period_keys=base.period_keys,
+        edge_keys=EdgeKeys(database=database, keyring=keyring, audit=base.audit, clock=clock),
+        retention=custody.retention,
+        customers=custody.customers,
+        places=custody.places,
+        ingest=ingest(parts, base, custody),
+        retrieval=retrieval(parts, base),
+        holds=custody.holds,
+        training=Training(database=database, audit=base.audit, clock=clock),
+        purge=purge(parts, base, custody),
+        sweeper=sweeper(parts, base),
+        accounts=accounts(parts, base),
+        certificates=custody.certificates,
+        gauges=gauges(parts, custody),
         resources=resources,
     )
 

@@ -1,0 +1,12 @@
+"""What a restore leaves behind."""
+
+from __future__ import annotations
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """What a restore leaves behind."""

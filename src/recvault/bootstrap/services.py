@@ -1,0 +1,228 @@
+"""Puts the services together, in groups: what everything rests on, the rules of keeping, then the journeys.
+
+A new service goes into the group whose parts it needs; nothing here opens or decides anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from recvault import __version__
+from recvault.adapters.credentials import Argon2Hasher
+from recvault.bootstrap.parts import (
+    access_rules,
+    declared_place,
+    ingest_limits,
+    other_places,
+    purge_limits,
+    residency_policy,
+)
+from recvault.config import Config
+from recvault.domain.ports.database import Database
+from recvault.domain.ports.keyring import Keyring
+from recvault.domain.ports.ledger import LedgerStore
+from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.ports.system import Clock, Entropy
+from recvault.services.access import Access
+from recvault.services.accounts import Accounts, SessionLimits
+from recvault.services.audit_log import AuditLog
+from recvault.services.certificates import Certificates, Issuer
+from recvault.services.customers import Customers
+from recvault.services.gauges import Gauges
+from recvault.services.holds import Holds
+from recvault.services.ingest import Ingest
+from recvault.services.ledger import Ledger
+from recvault.services.period_keys import PeriodKeys
+from recvault.services.places import Places
+from recvault.services.purge import Purge
+from recvault.services.retention import Retention
+from recvault.services.retrieve import KeyCache, Retrieval
+from recvault.services.streams import Streams
+from recvault.services.sweep import Sweeper
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What every service is made from."""
+
+    config: Config
+    database: Database
+    store: ObjectStore
+    keyring: Keyring
+    ledger_store: LedgerStore
+    clock: Clock
+    entropy: Entropy
+    streams: Streams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foundation:
+    """What the other services rest on."""
+
+    access: Access
+    audit: AuditLog
+    ledger: Ledger
+    period_keys: PeriodKeys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Custody:
+    """The rules of keeping: how long, for whom, where, and what stops a destruction."""
+
+    retention: Retention
+    customers: Customers
+    places: Places
+    certificates: Certificates
+    holds: Holds
+
+
+def foundation(parts: Parts) -> Foundation:
+    """Audit, ledger, period keys, access."""
+    audit = AuditLog(database=parts.database, clock=parts.clock, entropy=parts.entropy)
+    ledger = Ledger(
+        database=parts.database, store=parts.ledger_store, keyring=parts.keyring, clock=parts.clock, audit=audit
+    )
+    period_keys = PeriodKeys(
+        database=parts.database,
+        keyring=parts.keyring,
+        ledger=ledger,
+        audit=audit,
+        clock=parts.clock,
+        zone=parts.config.retention.zone,
+    )
+    return Foundation(access=Access(clock=parts.clock), audit=audit, ledger=ledger, period_keys=period_keys)
+
+
+def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
+    """Retention, customers, places, certificates, holds."""
+    config, zone = parts.config, parts.config.retention.zone
+    retention = Retention(
+        database=parts.database,
+        period_keys=base.period_keys,
+        access=base.access,
+        audit=base.audit,
+        clock=parts.clock,
+        zone=zone,
+    )
+    return Custody(
+        retention=retention,
+        customers=Customers(
+            database=parts.database,
+            retention=retention,
+            access=base.access,
+            audit=base.audit,
+            clock=parts.clock,
+            entropy=parts.entropy,
+            zone=zone,
+        ),
+        places=Places(
+            store=parts.store,
+            declared=declared_place(config),
+            others=other_places(config),
+            policy=residency_policy(config),
+            audit=base.audit,
+            clock=parts.clock,
+            interval=timedelta(minutes=config.residency.check_interval_minutes),
+        ),
+        certificates=Certificates(
+            keyring=parts.keyring,
+            entropy=parts.entropy,
+            issuer=Issuer(
+                controller=config.controller.name, business_id=config.controller.business_id, version=__version__
+            ),
+        ),
+        holds=Holds(
+            database=parts.database,
+            ledger=base.ledger,
+            access=base.access,
+            audit=base.audit,
+            clock=parts.clock,
+            entropy=parts.entropy,
+        ),
+    )
+
+
+def ingest(parts: Parts, base: Foundation, custody: Custody) -> Ingest:
+    """The way in."""
+    return Ingest(
+        database=parts.database,
+        streams=parts.streams,
+        keyring=parts.keyring,
+        period_keys=base.period_keys,
+        retention=custody.retention,
+        customers=custody.customers,
+        places=custody.places,
+        audit=base.audit,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        limits=ingest_limits(parts.config),
+    )
+
+
+def retrieval(parts: Parts, base: Foundation) -> Retrieval:
+    """The way out."""
+    return Retrieval(
+        database=parts.database,
+        streams=parts.streams,
+        keys=KeyCache(period_keys=base.period_keys, clock=parts.clock, seconds=parts.config.keyring.cache_seconds),
+        audit=base.audit,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        rules=access_rules(parts.config),
+    )
+
+
+def purge(parts: Parts, base: Foundation, custody: Custody) -> Purge:
+    """The end."""
+    return Purge(
+        database=parts.database,
+        store=parts.store,
+        period_keys=base.period_keys,
+        retention=custody.retention,
+        ledger=base.ledger,
+        certificates=custody.certificates,
+        audit=base.audit,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        limits=purge_limits(parts.config),
+    )
+
+
+def sweeper(parts: Parts, base: Foundation) -> Sweeper:
+    """What no row names."""
+    return Sweeper(
+        database=parts.database,
+        store=parts.store,
+        audit=base.audit,
+        clock=parts.clock,
+        age=timedelta(hours=parts.config.purge.sweep_age_hours),
+        clock_skew=timedelta(seconds=parts.config.purge.clock_skew_seconds),
+    )
+
+
+def accounts(parts: Parts, base: Foundation) -> Accounts:
+    """People and sources."""
+    return Accounts(
+        database=parts.database,
+        hasher=Argon2Hasher(),
+        audit=base.audit,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        limits=SessionLimits(
+            idle=timedelta(minutes=parts.config.access.session_idle_minutes),
+            absolute=timedelta(hours=parts.config.access.session_absolute_hours),
+        ),
+    )
+
+
+def gauges(parts: Parts, custody: Custody) -> Gauges:
+    """The ten gauges."""
+    return Gauges(
+        database=parts.database,
+        store=parts.store,
+        keyring=parts.keyring,
+        places=custody.places,
+        clock=parts.clock,
+        overdue_after=timedelta(hours=parts.config.purge.overdue_alarm_hours),
+    )

@@ -1,0 +1,60 @@
+"""Proposals and approvals: what one person may not do alone.
+
+Two modes (DESIGN, Roles): ``two_person``: another person approves, and it is carried out at once. ``small``: where there
+is truly one person, the proposal waits 72 hours, the controller's address is told, and log and certificate say 'decided
+by one person'. A proposal names ids, never persons in words, apart from its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from recvault.domain.ids import require_aware
+
+
+class ProposalKind(StrEnum):
+    """What is asked for. The subject is a hold's id, a communication's or customer's id, or empty."""
+
+    RELEASE_HOLD = "release-hold"
+    END_PURPOSE = "end-purpose"
+    STATUTORY_OVERRIDE = "statutory-override"
+    EXTEND_SUSPENSION = "extend-suspension"
+    SWEEP_AFTER_RESTORE = "sweep-after-restore"
+
+
+class ProposalState(StrEnum):
+    """Where a proposal stands. ``waiting``: decided by one person, carried out when its delay is over."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    CARRIED_OUT = "carried-out"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """One proposal. ``body`` holds JSON values its kind understands; ``not_before`` is set while it is ``waiting``."""
+
+    id: str
+    kind: ProposalKind
+    subject: str
+    body: Mapping[str, object]
+    reason: str
+    proposed_by: str
+    proposed_at: datetime
+    state: ProposalState = ProposalState.OPEN
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    not_before: datetime | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "proposed_at", require_aware(self.proposed_at, "proposed_at"))
+
+    @property
+    def by_one_person(self) -> bool:
+        """Whether the proposer decided alone (mode ``small``)."""
+        return self.decided_by is not None and self.decided_by == self.proposed_by

@@ -1,0 +1,79 @@
+"""Port to the database: units of work and the repositories inside them.
+
+``with database.begin() as unit:`` is one transaction; leaving without ``unit.commit()`` rolls back. On PostgreSQL writers
+run READ COMMITTED and lock rows; on SQLite every write transaction starts with BEGIN IMMEDIATE, so that the locking
+calls below have nothing left to do. Lock order, everywhere: guard rows (customers, then contact points, by id), then
+communications by id, then period keys by id, then the ledger head.
+
+Errors: DatabaseUnavailable when it cannot be reached or a commit's outcome is unknown; Conflict for broken uniqueness.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from recvault.domain.ports.database.accounts import Accounts, Policies, Settings
+from recvault.domain.ports.database.communications import Communications
+from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
+from recvault.domain.ports.database.register import Register
+
+__all__ = [
+    "Accounts",
+    "AuditLog",
+    "Communications",
+    "Database",
+    "Destructions",
+    "Holds",
+    "PeriodKeys",
+    "Policies",
+    "Register",
+    "Settings",
+    "UnitOfWork",
+]
+
+
+class UnitOfWork(Protocol):
+    """One transaction and its repositories."""
+
+    @property
+    def communications(self) -> Communications: ...
+    @property
+    def register(self) -> Register: ...
+    @property
+    def holds(self) -> Holds: ...
+    @property
+    def period_keys(self) -> PeriodKeys: ...
+    @property
+    def destructions(self) -> Destructions: ...
+    @property
+    def audit(self) -> AuditLog: ...
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def policies(self) -> Policies: ...
+    @property
+    def settings(self) -> Settings: ...
+
+    def commit(self) -> None:
+        """Makes it durable; DatabaseUnavailable when the outcome is unknown (look it up, never undo)."""
+
+
+class Database(Protocol):
+    """Where rows live."""
+
+    def begin(self) -> AbstractContextManager[UnitOfWork]:
+        """A transaction that may write."""
+
+    def read(self) -> AbstractContextManager[UnitOfWork]:
+        """A transaction that only reads (one snapshot)."""
+
+    def now(self) -> datetime:
+        """The database's clock, UTC (on SQLite the machine's)."""
+
+    def check(self) -> None:
+        """Cheap reachability; DatabaseUnavailable."""
+
+    def close(self) -> None:
+        """Gives connections back."""

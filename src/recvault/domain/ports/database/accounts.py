@@ -1,0 +1,112 @@
+"""Ports to accounts, policies and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from recvault.domain.accounts import PlaybackGrant, SignedPolicy, Source, Token, User
+from recvault.domain.ledger import LedgerHead
+
+
+class Accounts(Protocol):
+    """Sources, people, tokens, playback grants, releases to trainees."""
+
+    def add_source(self, source: Source) -> None:
+        """Conflict when the name is taken."""
+
+    def source_by_token(self, token_hash: bytes) -> Source | None:
+        """Revoked ones too."""
+
+    def share_source(self, source_id: str) -> Source:
+        """FOR SHARE until commit: a revocation waits for, or comes before, the commit of an upload."""
+
+    def source_by_name(self, name: str) -> Source | None:
+        """By name."""
+
+    def sources(self) -> list[Source]:
+        """In name order."""
+
+    def revoke_source(self, source_id: str, at: datetime) -> None:
+        """From here on its token is refused."""
+
+    def add_user(self, user: User) -> None:
+        """Conflict when the name is taken."""
+
+    def put_user(self, user: User) -> None:
+        """Replaces by id, with grants."""
+
+    def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
+        """Only where it is still ``old``; everything else about the person stays as it is."""
+
+    def user(self, user_id: str) -> User:
+        """NotFound when unknown."""
+
+    def user_by_name(self, name: str) -> User | None:
+        """By sign-in name."""
+
+    def users(self) -> list[User]:
+        """In name order."""
+
+    def add_token(self, token: Token) -> None:
+        """Stores a token or session."""
+
+    def token(self, token_hash: bytes) -> Token | None:
+        """Expired and revoked ones too."""
+
+    def touch_token(self, token_hash: bytes, at: datetime) -> None:
+        """Notes the last use."""
+
+    def revoke_token(self, token_hash: bytes, at: datetime) -> None:
+        """Signs out."""
+
+    def add_playback(self, grant: PlaybackGrant) -> None:
+        """Stores a playback grant."""
+
+    def playback(self, grant_hash: bytes) -> PlaybackGrant | None:
+        """Expired ones too."""
+
+    def drop_playback(self, *, expired_before: datetime, communication_ids: Collection[str] = ()) -> None:
+        """Deletes old grants, and those of the communications."""
+
+    def release_to(self, communication_id: str, user_id: str, until: datetime) -> None:
+        """Releases a communication to a trainee until a moment."""
+
+    def released_to(self, communication_id: str, user_id: str, now: datetime) -> bool:
+        """Whether a release stands."""
+
+
+class Policies(Protocol):
+    """Retention policies, kept whole by version."""
+
+    def add(self, policy: SignedPolicy) -> None:
+        """Conflict when the version exists with other text."""
+
+    def active(self) -> SignedPolicy | None:
+        """The one activated last."""
+
+    def get(self, version: str) -> SignedPolicy:
+        """NotFound when unknown."""
+
+    def sign(self, version: str, *, by: str, at: datetime) -> None:
+        """A named person signs it; destruction runs only under a signed policy."""
+
+
+class Settings(Protocol):
+    """Small named facts about the archive itself (JSON values), and the ledger head."""
+
+    def get(self, name: str) -> Mapping[str, object] | None:
+        """None when unset."""
+
+    def put(self, name: str, value: Mapping[str, object]) -> None:
+        """Inserts or replaces."""
+
+    def ledger_head(self) -> LedgerHead:
+        """How far this database has followed the ledger."""
+
+    def lock_ledger_head(self) -> LedgerHead:
+        """The same, FOR UPDATE until commit: one writer of the ledger at a time."""
+
+    def set_ledger_head(self, head: LedgerHead) -> None:
+        """Moves on."""

@@ -1,0 +1,124 @@
+"""Ports to holds, period keys, destructions and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from recvault.domain.accounts import PeriodKey
+from recvault.domain.audit import ChainHead, Entry, SequencedEntry
+from recvault.domain.destruction import Destruction
+from recvault.domain.holds import Hold
+
+
+class Holds(Protocol):
+    """Holds and what they cover."""
+
+    def add(self, hold: Hold) -> None:
+        """Inserts; Conflict when the id exists."""
+
+    def get(self, hold_id: str) -> Hold:
+        """NotFound when unknown."""
+
+    def release(self, hold_id: str, *, by: str, at: datetime) -> None:
+        """Marks as released."""
+
+    def active(self) -> list[Hold]:
+        """All that are not released, oldest first."""
+
+    def covering(self, communication_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Active hold ids by communication, directly or through its customer; ids without a hold are absent."""
+
+    def count_covered(self, hold_id: str) -> int:
+        """How many stored communications the hold covers now."""
+
+
+class PeriodKeys(Protocol):
+    """Rows that stand for day keys and frozen-month keys; the keys themselves are in the keyring."""
+
+    def open_for(self, period: str) -> PeriodKey | None:
+        """The newest generation of the period that is neither closing nor destroyed."""
+
+    def last_generation(self, period: str) -> int:
+        """0 when the period never had a key."""
+
+    def add(self, key: PeriodKey) -> None:
+        """Conflict when the (period, generation) exists."""
+
+    def get(self, key_id: str) -> PeriodKey:
+        """NotFound when unknown."""
+
+    def share(self, key_id: str) -> PeriodKey:
+        """FOR SHARE until commit: the key cannot close under a writer. NotFound when unknown."""
+
+    def lock(self, key_id: str) -> PeriodKey:
+        """FOR UPDATE. NotFound when unknown."""
+
+    def mark_closing(self, key_id: str, at: datetime) -> None:
+        """No new wraps from here on."""
+
+    def mark_destroyed(self, key_id: str, at: datetime) -> None:
+        """The keyring has confirmed that it is gone."""
+
+    def closable(self, *, day_before: str, month_before: str) -> list[PeriodKey]:
+        """Keys not yet destroyed whose period lies before the given day (``2026-11-22``) or month (``2026-11``)."""
+
+    def in_closing(self) -> list[PeriodKey]:
+        """Keys that are closing and not yet destroyed, by id."""
+
+
+class Destructions(Protocol):
+    """Tombstones and certificates."""
+
+    def add(self, *destructions: Destruction) -> None:
+        """Inserts at stage ``shredded``."""
+
+    def get(self, communication_id: str) -> Destruction:
+        """NotFound when it was not destroyed."""
+
+    def find(self, communication_ids: Collection[str]) -> dict[str, Destruction]:
+        """Those that exist, by id."""
+
+    def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Destruction | None:
+        """The tombstone of what a source named so."""
+
+    def set_inaccessible(self, certificates: Mapping[str, str], *, at: datetime) -> None:
+        """Stage ``inaccessible`` with the signed certificate of each, by communication."""
+
+    def set_complete(self, communication_id: str, *, at: datetime, certificate: str) -> None:
+        """Stage ``complete`` with its signed certificate."""
+
+    def completable(self, limit: int) -> list[Destruction]:
+        """Inaccessible ones none of whose keys is still undestroyed in ``period keys``, oldest first."""
+
+    def to_recheck(self, *, since: datetime, before: datetime, limit: int) -> list[Destruction]:
+        """Inaccessible since ``since`` and last looked for before ``before``: absence is read again for 30 days."""
+
+    def note_rechecked(self, communication_ids: Collection[str], at: datetime) -> None:
+        """They were looked for again and not found."""
+
+    def recent(self, limit: int, *, after: tuple[datetime, str] | None = None) -> list[Destruction]:
+        """Newest first by (shredded_at, id), strictly after the given position."""
+
+
+class AuditLog(Protocol):
+    """Entries and the chain over them."""
+
+    def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
+        """Writes entries, each with its leaf hash and without a number, in this transaction."""
+
+    def unsequenced(self, limit: int) -> list[tuple[Entry, bytes]]:
+        """Committed entries without a number, by (at, id)."""
+
+    def head(self) -> ChainHead:
+        """The chain's end."""
+
+    def sequence(self, previous: ChainHead, items: Sequence[SequencedEntry], head: ChainHead) -> None:
+        """Numbers the entries and moves the head by compare-and-set; Conflict when another sequencer was first."""
+
+    def read(self, first: int, limit: int) -> list[SequencedEntry]:
+        """Sequenced entries from index ``first`` on, with the leaf hash committed beside each."""
+
+    def about(self, target: str, limit: int) -> list[Entry]:
+        """Entries about one target, newest first."""
