@@ -17,6 +17,7 @@ from hypothesis.strategies import sampled_from
 from typing_extensions import override
 
 from recvault.adapters.keyring import FileKeyring
+from recvault.adapters.keyring.sealed import open_table
 from recvault.adapters.memory_keyring import MemoryKeyring
 from recvault.adapters.root_keyfile import RootKeyFile
 from recvault.adapters.system import START, CountingEntropy, FixedClock, SystemEntropy
@@ -188,6 +189,67 @@ def test_every_place_is_in_step(keyring: Keyring) -> None:
     assert len({status.serial for status in after}) == 1
     assert after[0].serial > before[0].serial
     assert 0 <= keyring.cache_seconds <= 60
+
+
+def test_a_backups_key_is_a_key_like_others(keyring: Keyring) -> None:
+    assert keyring.ensure("backup/2026-11-22/1", KeyKind.WRAP) is True
+    wrapped = keyring.wrap("backup/2026-11-22/1", SECRET, b"aad")
+    assert keyring.unwrap("backup/2026-11-22/1", wrapped, b"aad") == SECRET
+    assert [key.id for key in keyring.list("backup/")] == ["backup/2026-11-22/1"]
+    keyring.destroy(["backup/2026-11-22/1"])
+    with pytest.raises(KeyDestroyed):
+        keyring.unwrap("backup/2026-11-22/1", wrapped, b"aad")
+
+
+def test_an_anchor_is_what_was_set_last(keyring: Keyring) -> None:
+    assert keyring.anchor("ledger") is None
+    for value in ("one", "two", "one"):
+        keyring.set_anchor("ledger", value)
+        assert keyring.anchor("ledger") == value
+    keyring.set_anchor("other", "x" * 1024)
+    assert (keyring.anchor("ledger"), keyring.anchor("other"), keyring.anchor("none")) == ("one", "x" * 1024, None)
+    assert keyring.list() == ()
+
+
+def test_setting_an_anchor_again_changes_nothing(keyring: Keyring) -> None:
+    keyring.set_anchor("ledger", "one")
+    before = keyring.replicas()
+    keyring.set_anchor("ledger", "one")
+    assert keyring.replicas() == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("", "v"), ("a b", "v"), ("ledger", ""), ("ledger", "x" * 1025)])
+def test_anchors_are_lawful(keyring: Keyring, name: str, value: str) -> None:
+    with pytest.raises(InvalidInput):
+        keyring.set_anchor(name, value)
+
+
+def test_an_anchor_is_in_every_place_and_survives_a_rollback_of_one(tmp_path: Path, clock: FixedClock) -> None:
+    first = file_keyring(tmp_path, clock, create=True)
+    first.set_anchor("ledger", "one")
+    copy = (tmp_path / "b" / "keyring.sealed").read_bytes()
+    first.set_anchor("ledger", "two")
+    root = RootKeyFile(tmp_path / "etc" / "root")
+    for place in ("a", "b"):
+        sealed = (tmp_path / place / "keyring.sealed").read_bytes()
+        assert open_table(sealed, root=root).anchors["ledger"].value == "two"
+    (tmp_path / "a" / "keyring.sealed").write_bytes(copy)
+    assert file_keyring(tmp_path, clock, create=False).anchor("ledger") == "two"
+    assert first.anchor("ledger") == "two"
+
+
+def test_an_anchor_set_while_a_place_is_away_reaches_it_later(tmp_path: Path, clock: FixedClock) -> None:
+    keyring = file_keyring(tmp_path, clock, create=True)
+    keyring.set_anchor("ledger", "one")
+    (tmp_path / "b").rename(tmp_path / "away")
+    keyring.set_anchor("ledger", "two")
+    (tmp_path / "away").rename(tmp_path / "b")
+    again = file_keyring(tmp_path, clock, create=False)
+    assert again.anchor("ledger") == "two"
+    assert [status.fault for status in again.replicas()] == [None, None]
+    (tmp_path / "a").rename(tmp_path / "gone")
+    with pytest.raises(KeyringError, match="own directory"):
+        again.set_anchor("ledger", "three")
 
 
 def test_the_backup_is_confirmed_by_a_person(keyring: Keyring) -> None:

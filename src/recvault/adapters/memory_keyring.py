@@ -46,6 +46,11 @@ class MemoryKeyring(KeyUses):
             gone = self._table.without_secrets(key_ids)
             self._table = gone.confirmed_gone(key_ids, self._clock.now())
 
+    def set_anchor(self, name: str, value: str) -> None:
+        """See the port."""
+        with self._lock:
+            self._table = self._table.with_anchor(name, value)
+
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """See the port."""
         return (ReplicaStatus(place="memory", serial=self._table.serial),)

@@ -127,6 +127,16 @@ class FileKeyring(KeyUses):
             self._write(self._table.confirmed_gone(key_ids, self._clock.now()))
             self._require_every_place("note that the keys are gone")
 
+    def set_anchor(self, name: str, value: str) -> None:
+        """See the port. A place that cannot be reached gets the value when it is back: what is newer wins there."""
+        with self._changing() as table:
+            anchored = table.with_anchor(name, value)
+            if anchored is table:
+                return
+            self._write(anchored)
+            if self._table is not anchored:
+                self._require_every_place("take the anchor")
+
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """See the port; looks at every place now."""
         with self._lock:

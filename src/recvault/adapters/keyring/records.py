@@ -24,7 +24,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from recvault.domain.errors import KeyDestroyed, KeyNotFound, KeyringError, Tampered
+from recvault.domain.errors import InvalidInput, KeyDestroyed, KeyNotFound, KeyringError, Tampered
 from recvault.domain.ids import canonical_json, require_aware
 from recvault.domain.ports.keyring import KeyInfo, KeyKind
 from recvault.domain.ports.system import Entropy
@@ -32,6 +32,9 @@ from recvault.sealing import edge, wrapping
 
 SECRET = 32
 """Bytes of every secret, whatever its kind."""
+
+ANCHOR_LIMIT = 1024
+"""Characters of an anchor's value, at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +60,21 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Anchor:
+    """A small named value kept with the keys, and the ``serial`` of the table it came with: the later one stands."""
+
+    value: str
+    serial: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KeyTable:
     """All keys by id. ``serial`` grows with each change, ``backup_confirmed_at``: a person stored the kit."""
 
     serial: int = 0
     backup_confirmed_at: datetime | None = None
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
+    anchors: Mapping[str, Anchor] = field(default_factory=dict)
 
     def find(self, key_id: str) -> KeyRecord:
         """The record; KeyNotFound."""
@@ -106,6 +118,17 @@ class KeyTable:
         """The table with the person's confirmation, serial one up."""
         return replace(self, serial=self.serial + 1, backup_confirmed_at=at)
 
+    def with_anchor(self, name: str, value: str) -> KeyTable:
+        """The table with this value under this name; the same table when it is there. InvalidInput."""
+        wrapping.check_key_id(name)
+        if not value or len(value) > ANCHOR_LIMIT:
+            raise InvalidInput(f"an anchor is 1 to {ANCHOR_LIMIT} characters; anchor a digest of what is longer")
+        held = self.anchors.get(name)
+        if held is not None and held.value == value:
+            return self
+        serial = self.serial + 1
+        return replace(self, serial=serial, anchors={**self.anchors, name: Anchor(value=value, serial=serial)})
+
     def _changed(self, changes: Mapping[str, KeyRecord]) -> KeyTable:
         if not changes:
             return self
@@ -127,9 +150,9 @@ def merge(one: KeyTable, other: KeyTable) -> KeyTable:
             keys[key_id] = _merge_records(held, record)
     newer = one if one.serial >= other.serial else other
     confirmed = max((at for at in (one.backup_confirmed_at, other.backup_confirmed_at) if at is not None), default=None)
-    if keys == newer.keys and confirmed == newer.backup_confirmed_at:
-        return newer
-    return KeyTable(serial=newer.serial + 1, backup_confirmed_at=confirmed, keys=keys)
+    anchors = _merge_anchors(one.anchors, other.anchors)
+    merged = replace(newer, keys=keys, backup_confirmed_at=confirmed, anchors=anchors)
+    return newer if merged == newer else replace(merged, serial=newer.serial + 1)
 
 
 def _merge_records(one: KeyRecord, other: KeyRecord) -> KeyRecord:
@@ -149,6 +172,15 @@ def _merge_records(one: KeyRecord, other: KeyRecord) -> KeyRecord:
     )
 
 
+def _merge_anchors(one: Mapping[str, Anchor], other: Mapping[str, Anchor]) -> dict[str, Anchor]:
+    """The later value of each name. Two of one serial cannot come about under the lock; then the greater text."""
+    merged = dict(one)
+    for name, anchor in other.items():
+        held = merged.get(name, anchor)
+        merged[name] = max(held, anchor, key=lambda each: (each.serial, each.value))
+    return merged
+
+
 def encode(table: KeyTable) -> bytes:
     """Canonical JSON of a table, secrets in base64: only ever inside a seal."""
     return canonical_json(
@@ -165,6 +197,7 @@ def encode(table: KeyTable) -> bytes:
                 }
                 for _, record in sorted(table.keys.items())
             ],
+            "anchors": {name: {"value": a.value, "serial": a.serial} for name, a in sorted(table.anchors.items())},
         }
     )
 
@@ -187,8 +220,12 @@ def decode(body: bytes) -> KeyTable:
             serial=int(value["serial"]),
             backup_confirmed_at=_moment(value["backup_confirmed_at"]),
             keys={record.id: record for record in records},
+            anchors={
+                name: Anchor(value=item["value"], serial=int(item["serial"]))
+                for name, item in value.get("anchors", {}).items()  # version 1 had none
+            },
         )
-    except (ValueError, TypeError, KeyError, binascii.Error) as fault:
+    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as fault:
         raise Tampered(
             "the keyring opens, but this version cannot read what it holds; use the version that wrote it"
         ) from fault
@@ -247,6 +284,11 @@ class KeyUses:
     def mac(self, key_id: str, message: bytes) -> bytes:
         """See the port."""
         return hmac.digest(self._table_now().secret(key_id, KeyKind.MAC), message, hashlib.sha256)
+
+    def anchor(self, name: str) -> str | None:
+        """See the port."""
+        held = self._table_now().anchors.get(name)
+        return None if held is None else held.value
 
     def backup_confirmed(self) -> bool:
         """See the port."""

@@ -5,6 +5,7 @@ is never usable again under the same id (``KeyDestroyed``, apart from ``KeyNotFo
 destroyed key for longer than ``cache_seconds`` (at most 60).
 
 Key ids: ``day/2026-11-22/1`` and ``frozen/2026-11/1`` (kind WRAP: day and frozen-month keys with their generation),
+``backup/2026-11-22/1`` (kind WRAP: the backup of that day, the how-many-eth),
 ``edge/2026-11`` (X25519), ``index/1`` (MAC), ``sign/certificate/1``, ``sign/ledger/1``, ``sign/audit/1`` (Ed25519).
 """
 
@@ -85,6 +86,15 @@ class Keyring(Protocol):
 
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """The places that hold the keyring, and whether they are in step."""
+
+    def set_anchor(self, name: str, value: str) -> None:
+        """Keeps a small value (1 to 1024 characters, no personal data) under a name, durable in every live place on
+        return, so that what it describes cannot be rolled back unseen. Setting the value it has changes nothing.
+        Whether a value may follow another is the caller's to know. InvalidInput, KeyringError when no place took it.
+        """
+
+    def anchor(self, name: str) -> str | None:
+        """The value last set under this name, None when there never was one."""
 
     def confirm_backup(self) -> None:
         """Notes that a person has stored the recovery kit."""
