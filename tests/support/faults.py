@@ -177,6 +177,12 @@ class FaultyKeyring:
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         return self._inner.replicas()
 
+    def set_anchor(self, name: str, value: str) -> None:
+        self._plan.around("set_anchor", lambda: self._inner.set_anchor(name, value))
+
+    def anchor(self, name: str) -> str | None:
+        return self._inner.anchor(name)
+
     def confirm_backup(self) -> None:
         self._inner.confirm_backup()
 
