@@ -226,7 +226,8 @@ class Communication:
         return (self.ended_at - self.started_at).total_seconds()
 
     def facts(self) -> Facts:
-        """What the retention engine decides from (the same facts at ingest and, again, at purge)."""
+        """What the retention engine decides from (the same facts at ingest and, again, at purge). Statutory overrides
+        stand beside the row (``services.retention`` adds them)."""
         return Facts(
             channel=self.channel,
             direction=self.direction,
@@ -246,6 +247,7 @@ class Communication:
             relationship_ended_at=self.relationship_ended_at,
             ended_purposes={p.purpose: p.ended_at for p in self.purposes if p.ended_at is not None},
             do_not_keep_at=self.do_not_keep_at,
+            caps={p.purpose: p.cap_until for p in self.purposes},
         )
 
 

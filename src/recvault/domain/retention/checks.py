@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from itertools import combinations
 
 from recvault.domain.purpose import PURPOSES_WITH_RETENTION, Purpose
-from recvault.domain.retention.engine import BY_DO_NOT_KEEP, BY_ENDED
+from recvault.domain.retention.engine import BY_DO_NOT_KEEP, BY_ENDED, BY_NO_RULE
 from recvault.domain.retention.policy import CHANNELS, DIRECTIONS, Event, Match, Policy, RecordRule, Rule
 
 # Rule names end up in rows and certificates.
@@ -124,7 +124,7 @@ def _event(rule: Rule) -> _Found:
 def _names(rules: Iterable[Rule]) -> _Found:
     seen: set[str] = set()
     for rule in rules:
-        if not _NAME.fullmatch(rule.name) or rule.name in (BY_DO_NOT_KEEP, BY_ENDED):
+        if not _NAME.fullmatch(rule.name) or rule.name in (BY_DO_NOT_KEEP, BY_ENDED, BY_NO_RULE):
             yield (
                 "bad-name",
                 rule.name,

@@ -8,13 +8,17 @@ Invariants, whatever the facts:
    its rule, never move it past. So the end of a relationship only shortens.
 3. A purpose that was ended never counts beyond its end, and is never live again.
 4. The do-not-keep mark never lets anything live longer than it would without.
+5. Once it is stored (``facts.caps``), no later policy and no event lets a purpose pass the cap that was fixed then, nor
+   adds a purpose that it was not stored for.
+6. Only a statutory override (``facts.statutes``) lets it stand longer than its purposes, ceiling and mark or not; it
+   makes no purpose live.
 
 For each purpose the matching rule with the highest priority wins, alone; ``checks`` refuses ties.
-``destroy_at`` is the latest end of the purposes. :mod:`~recvault.domain.retention.explaining` tells why in
+``destroy_at`` is the latest end of the purposes and overrides. :mod:`~recvault.domain.retention.explaining` tells why in
 words, from the same steps.
 
-Left to others: holds, restrictions, open requests and statutory overrides, which freeze or raise what is said
-here.
+Left to others: holds, restrictions and open requests, which freeze what is said here; how a statute's end is reckoned
+(:mod:`~recvault.domain.retention.statutes`).
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ from recvault.domain.retention.policy import Event, Policy, Rule
 # What stands in place of a rule's name where no rule decided.
 BY_DO_NOT_KEEP = "do-not-keep"
 BY_ENDED = "ended"
+BY_NO_RULE = "no-rule"
+BY_STATUTE = "statute:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,10 +54,11 @@ class PurposeEnd:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ends:
     """What a policy says of one communication. ``decided_by`` names the rule that sets ``destroy_at``, or
-    ``do-not-keep``. All moments in UTC."""
+    ``do-not-keep``, or ``statute:CODE``; ``needed_until`` is the end without overrides. All moments in UTC."""
 
     destroy_at: datetime
     decided_by: str
+    needed_until: datetime
     purposes: tuple[PurposeEnd, ...]
     ceiling_at: datetime
     policy_version: str
@@ -69,24 +76,32 @@ def evaluate(policy: Policy, facts: Facts, zone: tzinfo) -> Ends:
 
     ConfigurationError when no rule matches, which a policy that passed ``check`` cannot bring about.
     """
-    # 1. One rule for each purpose, and its end.
-    winners = winning_rules(policy, facts)
+    # 1. One rule for each purpose it was stored for, and its end.
+    winners = [rule for rule in winning_rules(policy, facts) if not facts.caps or str(rule.purpose) in facts.caps]
     ceiling_at = policy.ceiling.keep.add_to(facts.contact_at, zone)
     ends = [_purpose_end(rule, facts, zone, ceiling_at) for rule in winners]
     # 2. The latest end is the end of the whole. (Of equal ones the first purpose is named.)
-    last = max(ends, key=lambda end: end.needed_until)
-    destroy_at, decided_by = last.needed_until, last.rule
-    # 3. The do-not-keep mark goes before everything, and never lengthens.
+    needed_until, decided_by = facts.contact_at, BY_NO_RULE
+    if ends:
+        last = max(ends, key=lambda end: end.needed_until)
+        needed_until, decided_by = last.needed_until, last.rule
+    # 3. The do-not-keep mark goes before every rule, and never lengthens.
     if facts.do_not_keep_at is not None:
         marked = policy.do_not_keep.keep.add_to(facts.do_not_keep_at, zone)
-        if marked < destroy_at:
-            destroy_at, decided_by = marked, BY_DO_NOT_KEEP
-    # 4. An ended purpose is remembered even while no rule opens it, so that it cannot come back with a rule.
-    ends += _remembered(facts, {end.purpose for end in ends}, destroy_at)
+        if marked < needed_until:
+            needed_until, decided_by = marked, BY_DO_NOT_KEEP
+    # 4. What was ended, or was fixed and has no rule now, is remembered, so that it comes back with no rule.
+    ends += _remembered(facts, {end.purpose for end in ends}, needed_until)
+    # 5. A statute keeps it beyond what it is needed for.
+    destroy_at = needed_until
+    for statute in sorted(facts.statutes, key=lambda statute: (statute.until, statute.code)):
+        if statute.until > destroy_at:
+            destroy_at, decided_by = statute.until, BY_STATUTE + statute.code
     return Ends(
         destroy_at=destroy_at,
         decided_by=decided_by,
-        purposes=tuple(_within(end, destroy_at) for end in sorted(ends, key=lambda end: _ORDER[end.purpose])),
+        needed_until=needed_until,
+        purposes=tuple(_within(end, needed_until) for end in sorted(ends, key=lambda end: _ORDER[end.purpose])),
         ceiling_at=ceiling_at,
         policy_version=policy.version,
     )
@@ -126,7 +141,9 @@ def event_moment(event: Event, facts: Facts) -> datetime | None:
 
 
 def _purpose_end(rule: Rule, facts: Facts, zone: tzinfo, ceiling_at: datetime) -> PurposeEnd:
-    cap_until = min(rule.cap.add_to(facts.contact_at, zone), ceiling_at)
+    ruled = min(rule.cap.add_to(facts.contact_at, zone), ceiling_at)
+    fixed = facts.caps.get(str(rule.purpose), ruled)
+    cap_until = min(ruled, fixed)
     needed_until = cap_until
     event_at = event_moment(rule.from_event, facts)
     if event_at is not None:
@@ -137,18 +154,25 @@ def _purpose_end(rule: Rule, facts: Facts, zone: tzinfo, ceiling_at: datetime) -
         purpose=str(rule.purpose),
         needed_until=needed_until if ended_at is None else min(needed_until, ended_at),
         rule=rule.name,
-        cap_until=cap_until,
+        cap_until=fixed,
         ended_at=ended_at,
     )
 
 
-def _remembered(facts: Facts, known: set[str], destroy_at: datetime) -> list[PurposeEnd]:
+def _remembered(facts: Facts, known: set[str], needed_until: datetime) -> list[PurposeEnd]:
+    ended, fixed = facts.ended_purposes, facts.caps
     return [
-        PurposeEnd(purpose=purpose, needed_until=at, rule=BY_ENDED, cap_until=min(at, destroy_at), ended_at=at)
-        for purpose, at in facts.ended_purposes.items()
+        PurposeEnd(
+            purpose=purpose,
+            needed_until=ended.get(purpose, facts.contact_at),
+            rule=BY_ENDED if purpose in ended else BY_NO_RULE,
+            cap_until=fixed[purpose] if purpose in fixed else min(ended[purpose], needed_until),
+            ended_at=ended.get(purpose),
+        )
+        for purpose in {**fixed, **ended}
         if purpose not in known
     ]
 
 
-def _within(end: PurposeEnd, destroy_at: datetime) -> PurposeEnd:
-    return replace(end, needed_until=min(end.needed_until, destroy_at))
+def _within(end: PurposeEnd, needed_until: datetime) -> PurposeEnd:
+    return replace(end, needed_until=min(end.needed_until, needed_until))

@@ -14,6 +14,8 @@ from datetime import datetime, tzinfo
 
 from recvault.domain.retention.engine import (
     BY_DO_NOT_KEEP,
+    BY_NO_RULE,
+    BY_STATUTE,
     Ends,
     PurposeEnd,
     evaluate,
@@ -54,13 +56,19 @@ def explain(policy: Policy, facts: Facts, zone: tzinfo) -> tuple[Line, ...]:
     for end in ends.purposes:
         rule = winners.get(end.purpose)
         if rule is not None:
-            lines += _purpose_lines(rule, end, policy, facts, ends)
+            lines += _purpose_lines(rule, end, policy, facts, ends, zone)
+        elif end.rule == BY_NO_RULE:
+            lines.append(
+                Line(code="no-rule", text="it was stored for this purpose; no rule keeps it now", purpose=end.purpose)
+            )
         lines += _closing_lines(end)
     lines += _destruction_lines(policy, facts, ends)
     return tuple(lines)
 
 
-def _purpose_lines(rule: Rule, end: PurposeEnd, policy: Policy, facts: Facts, ends: Ends) -> Iterator[Line]:
+def _purpose_lines(
+    rule: Rule, end: PurposeEnd, policy: Policy, facts: Facts, ends: Ends, zone: tzinfo
+) -> Iterator[Line]:
     def line(code: str, text: str, at: datetime | None = None) -> Line:
         return Line(code=code, text=text, purpose=end.purpose, rule=rule.name, at=at)
 
@@ -75,6 +83,8 @@ def _purpose_lines(rule: Rule, end: PurposeEnd, policy: Policy, facts: Facts, en
                 purpose=end.purpose,
                 rule=other.name,
             )
+    if facts.caps and end.cap_until < rule.cap.add_to(facts.contact_at, zone):
+        yield line("fixed-cap", "its cap was fixed when it was stored, and is not passed", end.cap_until)
     words = _EVENT_WORDS[rule.from_event]
     event_at = event_moment(rule.from_event, facts)
     if event_at is None:
@@ -110,11 +120,14 @@ def _destruction_lines(policy: Policy, facts: Facts, ends: Ends) -> Iterator[Lin
             text=f"marked; {policy.do_not_keep.keep.text} to undo it: {policy.do_not_keep.why}",
             at=facts.do_not_keep_at,
         )
-    by = (
-        "by the do-not-keep mark"
-        if ends.decided_by == BY_DO_NOT_KEEP
-        else f"with the last purpose, by {ends.decided_by!r}"
-    )
+    for statute in facts.statutes:
+        label = "a statute" if statute.mandatory else "a ground of legitimate interest, no obligation,"
+        yield Line(code="statute", text=f"{label} keeps it", rule=statute.code, at=statute.until)
+    by = f"with the last purpose, by {ends.decided_by!r}"
+    if ends.decided_by == BY_DO_NOT_KEEP:
+        by = "by the do-not-keep mark"
+    elif ends.decided_by.startswith(BY_STATUTE):
+        by = f"when {ends.decided_by.removeprefix(BY_STATUTE)!r} no longer keeps it"
     yield Line(
         code="destroy",
         text=f"to be destroyed {by}, under policy {ends.policy_version}",
