@@ -11,9 +11,9 @@ export PYTHON
 RUNTIME := .venv/.runtime-$(shell cat requirements.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c 1-16)
 DEV := .venv/.dev-$(shell cat requirements-dev.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c 1-16)
 
-# What the tests start by themselves: PostgreSQL, Ceph RGW, a browser, traces, a network of two hosts, a proxy.
+# What the tests start by themselves: PostgreSQL, Ceph RGW, a token, a browser, traces, a network of two hosts, a proxy.
 CEPH := radosgw ceph-mon ceph-osd openssl curl
-PACKAGES := postgresql $(CEPH) chromium strace iproute2 caddy docker-compose python3-yaml systemd
+PACKAGES := postgresql $(CEPH) softhsm2 chromium strace iproute2 caddy docker-compose python3-yaml systemd
 
 .PHONY: help
 help:  ## this list
@@ -90,8 +90,8 @@ COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.
 
 .PHONY: lock
 lock: $(DEV)  ## requirements*.lock anew from pyproject.toml; UPGRADE=1 takes newer releases
-	@$(COMPILE) --group build pyproject.toml -o requirements.lock
-	@$(COMPILE) --group dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(COMPILE) --extra pkcs11 --group build pyproject.toml -o requirements.lock
+	@$(COMPILE) --extra pkcs11 --group dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 	@! grep -nE '://|file:|find-links|index-url' requirements.lock requirements-dev.lock
 
 .PHONY: clean
