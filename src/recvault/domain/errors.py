@@ -119,6 +119,25 @@ class DatabaseUnavailable(Unavailable):
     code = "database-unavailable"
 
 
+class MailUnavailable(Unavailable):
+    """The mail server cannot be reached, or puts us off; the same mail may go out later."""
+
+    code = "mail-unavailable"
+
+
+class MailRefused(RecvaultError):
+    """The mail server refused (certificate, sign-in, sender, recipient), and asking again will not help."""
+
+    code = "mail-refused"
+
+
+class DatabaseBehind(Unavailable):
+    """The database knows less than the ledger outside it (a restore, a standby that lagged): it serves nothing until the
+    ledger has been replayed."""
+
+    code = "database-behind"
+
+
 class StoreError(RecvaultError):
     """The object store refused, and asking again will not help."""
 
@@ -165,6 +184,12 @@ class LedgerFailure(RecvaultError):
     """The ledger outside the database does not verify, or the database is behind it."""
 
     code = "ledger"
+
+
+class BackupFailure(RecvaultError):
+    """A backup could not be written, opened or put back."""
+
+    code = "backup"
 
 
 class CertificateInvalid(RecvaultError):
