@@ -29,6 +29,8 @@ from recvault.bootstrap.services import (
     Parts,
     accounts,
     foundation,
+    approvals,
+    backups,
     gauges,
     ingest,
     purge,
@@ -48,6 +50,7 @@ from recvault.services import ledger as ledger_service
 from recvault.services.access import Access
 from recvault.services.accounts import Accounts
 from recvault.services.audit_log import AuditLog
+from recvault.services.approvals import Approvals
 from recvault.services.certificates import Certificates
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
@@ -100,6 +103,7 @@ class Archive:
     purge: Purge
     sweeper: Sweeper
     accounts: Accounts
+    approvals: Approvals
     certificates: Certificates
     gauges: Gauges
     resources: ExitStack
@@ -211,6 +215,7 @@ def assemble(
         accounts=accounts(parts, base),
         certificates=custody.certificates,
         gauges=gauges(parts, custody),
+        approvals=approvals(parts, base, custody),
         resources=resources,
     )
 

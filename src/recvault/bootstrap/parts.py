@@ -15,10 +15,13 @@ from recvault.domain.errors import ConfigurationError
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
 from recvault.services.ingest import IngestLimits
+from recvault.domain.approvals import Mode
 from recvault.services.purge import PurgeLimits
 from recvault.services.retrieve import AccessRules
 
 
+from recvault.services.approvals import ApprovalRules
+from recvault.services.backup_files import SealedBackups
 def declared_place(config: Config) -> DeclaredPlace:
     """What the configuration says of the object store's place."""
     place = config.places[config.store.place]
@@ -144,3 +147,7 @@ def purge_limits(config: Config) -> PurgeLimits:
         clock_skew=timedelta(seconds=purge.clock_skew_seconds),
         recheck_for=timedelta(days=purge.absence_recheck_days),
     )
+def approval_rules(config: Config) -> ApprovalRules:
+    return ApprovalRules(mode=Mode(config.approvals.mode))
+
+

@@ -12,6 +12,7 @@ from recvault import __version__
 from recvault.adapters.credentials import Argon2Hasher
 from recvault.bootstrap.parts import (
     access_rules,
+    approval_rules,
     declared_place,
     ingest_limits,
     other_places,
@@ -20,6 +21,7 @@ from recvault.bootstrap.parts import (
 )
 from recvault.config import Config
 from recvault.domain.ports.database import Database
+from recvault.domain.approvals import ProposalKind
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
@@ -27,9 +29,11 @@ from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.access import Access
 from recvault.services.accounts import Accounts, SessionLimits
 from recvault.services.audit_log import AuditLog
+from recvault.services.approvals import Approvals, Handler
 from recvault.services.certificates import Certificates, Issuer
 from recvault.services.customers import Customers
 from recvault.services.gauges import Gauges
+from recvault.services.clocks import Clocks
 from recvault.services.holds import Holds
 from recvault.services.ingest import Ingest
 from recvault.services.ledger import Ledger
@@ -145,6 +149,33 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
 
 def ingest(parts: Parts, base: Foundation, custody: Custody) -> Ingest:
     """The way in."""
+def approvals(parts: Parts, base: Foundation, custody: Custody) -> Approvals:
+    """What takes a second person; every kind of proposal has its handler here."""
+    handlers: dict[ProposalKind, Handler] = {
+        ProposalKind.RELEASE_HOLD: custody.holds.carry_out_release,
+    }
+    return Approvals(
+        database=parts.database,
+        access=base.access,
+        audit=base.audit,
+        clock=parts.clock,
+        clocks=clocks(parts),
+        entropy=parts.entropy,
+        rules=approval_rules(parts.config),
+        handlers=handlers,
+    )
+
+
+def clocks(parts: Parts) -> Clocks:
+    """Worker, database and object store must agree on the time."""
+    return Clocks(
+        clock=parts.clock,
+        database=parts.database,
+        store=parts.store,
+        limit=timedelta(seconds=parts.config.purge.clock_skew_seconds),
+    )
+
+
     return Ingest(
         database=parts.database,
         streams=parts.streams,

@@ -231,6 +231,12 @@ class Access(Section):
         return not self.case_pattern or re.fullmatch(self.case_pattern, reference) is not None
 
 
+class Approvals(Section):
+    """How second decisions are taken."""
+
+    mode: Literal["two_person", "small"] = "two_person"
+
+
 class Retention(Section):
     """Where the retention policy stands and in which zone its days begin."""
 
@@ -296,6 +302,7 @@ class Config(Section):
         named = {"store.place": self.store.place, "keyring.place": self.keyring.place}
         named["ledger.place"] = self.ledger.place
         for number, replica in enumerate(self.keyring.replicas):
+    approvals: Approvals = Approvals()
             named[f"keyring.replicas[{number}].place"] = replica.place
         for key, place in named.items():
             if place not in self.places:

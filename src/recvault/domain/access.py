@@ -46,6 +46,13 @@ class Action(StrEnum):
     HOLD_PLACE = "hold:hold:place"
     HOLD_RELEASE = "hold:hold:release"
     HOLD_LIST = "hold:hold:list"
+    PURPOSE_END = "communication:retention:end-purpose"
+    STATUTORY_OVERRIDE = "communication:retention:override"
+    DESTRUCTION_SUSPEND = "destruction:run:suspend"
+    DESTRUCTION_CONFIRM = "destruction:run:confirm"
+    SWEEP_RESUME = "store:sweep:resume"
+    APPROVAL_DECIDE = "approval:proposal:decide"
+    APPROVAL_LIST = "approval:proposal:list"
     REGISTER_READ = "register:customer:read"
     REGISTER_WRITE = "register:customer:write"
     DIRECTORY_READ = "register:agent:read"
@@ -170,6 +177,19 @@ TABLE: Mapping[Action, Mapping[Role, Rule]] = {
     Action.HOLD_PLACE: {Role.PRIVACY_HANDLER: _ANY},
     Action.HOLD_RELEASE: {Role.PRIVACY_HANDLER: _ANY},
     Action.HOLD_LIST: {Role.PRIVACY_HANDLER: _ANY, Role.AUDITOR: _ANY, Role.APPROVER: _ANY},
+    # What follows proposes: a second person decides, except that one person may suspend for some days.
+    Action.PURPOSE_END: {Role.PRIVACY_HANDLER: _ANY},
+    Action.STATUTORY_OVERRIDE: {Role.PRIVACY_HANDLER: _ANY},
+    Action.DESTRUCTION_SUSPEND: {Role.PRIVACY_HANDLER: _ANY, Role.ADMINISTRATOR: _ANY},
+    Action.DESTRUCTION_CONFIRM: {Role.PRIVACY_HANDLER: _ANY},
+    Action.SWEEP_RESUME: {Role.PRIVACY_HANDLER: _ANY, Role.ADMINISTRATOR: _ANY},
+    Action.APPROVAL_DECIDE: {Role.APPROVER: _ANY},
+    Action.APPROVAL_LIST: {
+        Role.PRIVACY_HANDLER: _ANY,
+        Role.APPROVER: _ANY,
+        Role.AUDITOR: _ANY,
+        Role.ADMINISTRATOR: _ANY,
+    },
     # Not for trainers: who reads the register can tell from it whose call it is that masking hides.
     Action.REGISTER_READ: {
         Role.VERIFIER: _ANY,

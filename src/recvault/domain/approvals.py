@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from recvault.domain.errors import TransitionError
 from recvault.domain.ids import require_aware
 
 
@@ -23,6 +24,13 @@ class ProposalKind(StrEnum):
     STATUTORY_OVERRIDE = "statutory-override"
     EXTEND_SUSPENSION = "extend-suspension"
     SWEEP_AFTER_RESTORE = "sweep-after-restore"
+
+
+class Mode(StrEnum):
+    """How the archive takes second decisions (``[approvals] mode``)."""
+
+    TWO_PERSON = "two_person"
+    SMALL = "small"
 
 
 class ProposalState(StrEnum):
@@ -53,8 +61,41 @@ class Proposal:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "proposed_at", require_aware(self.proposed_at, "proposed_at"))
+        for name in ("decided_at", "not_before"):
+            moment = getattr(self, name)
+            if moment is not None:
+                object.__setattr__(self, name, require_aware(moment, name))
 
     @property
     def by_one_person(self) -> bool:
         """Whether the proposer decided alone (mode ``small``)."""
         return self.decided_by is not None and self.decided_by == self.proposed_by
+
+    @property
+    def standing(self) -> bool:
+        """Whether it can still come to something: open, or waiting for its delay to end."""
+        return self.state in STANDING
+
+
+STANDING = frozenset({ProposalState.OPEN, ProposalState.WAITING})
+
+_NEXT: Mapping[ProposalState, frozenset[ProposalState]] = {
+    ProposalState.OPEN: frozenset(
+        {ProposalState.WAITING, ProposalState.CARRIED_OUT, ProposalState.REFUSED, ProposalState.WITHDRAWN}
+    ),
+    # Back to open: who decided may decide no longer.
+    ProposalState.WAITING: frozenset(
+        {ProposalState.OPEN, ProposalState.CARRIED_OUT, ProposalState.REFUSED, ProposalState.WITHDRAWN}
+    ),
+    ProposalState.CARRIED_OUT: frozenset(),
+    ProposalState.REFUSED: frozenset(),
+    ProposalState.WITHDRAWN: frozenset(),
+}
+
+
+def require_step(proposal: Proposal, state: ProposalState) -> None:
+    """TransitionError when the life cycle does not lead from where the proposal stands to ``state``."""
+    if state not in _NEXT[proposal.state]:
+        raise TransitionError(
+            f"the proposal is {proposal.state.value} already; look at it with 'recvault approval list'"
+        )

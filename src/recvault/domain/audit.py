@@ -35,6 +35,13 @@ class Act(StrEnum):
     RELEASED = "communication:training:released"
     HOLD_PLACED = "hold:hold:placed"
     HOLD_RELEASED = "hold:hold:released"
+    PROPOSED = "approval:proposal:proposed"
+    DECIDED_ALONE = "approval:proposal:decided-by-one-person"
+    CARRIED_OUT = "approval:proposal:carried-out"
+    CARRY_OUT_FAILED = "approval:proposal:carry-out-failed"
+    REFUSED = "approval:proposal:refused"
+    WITHDRAWN = "approval:proposal:withdrawn"
+    REOPENED = "approval:proposal:reopened"
     SHREDDED = "destruction:communication:shredded"
     INACCESSIBLE = "destruction:communication:inaccessible"
     COMPLETE = "destruction:communication:complete"
@@ -56,6 +63,9 @@ class Act(StrEnum):
     RESIDENCY_VIOLATED = "place:store:violated"
     RESIDENCY_RESTORED = "place:store:restored"
     ORPHAN_SWEPT = "store:object:swept"
+    BACKUP_MADE = "backup:backup:made"
+    BACKUP_VERIFIED = "backup:backup:verified"
+    DESTRUCTION_PROVED = "destruction:copy:examined"
     LEDGER_REPLAYED = "ledger:entry:replayed"
 
 

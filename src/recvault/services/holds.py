@@ -7,9 +7,10 @@ database does not confirm it, it is looked up, so that a hold that stands is tol
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from recvault.domain.access import Action, Actor
+from recvault.domain.approvals import Proposal
 from recvault.domain.audit import Act
 from recvault.domain.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
 from recvault.domain.holds import Hold, HoldAnswer
@@ -115,6 +116,23 @@ class Holds:
             released = unit.holds.get(hold_id)
             unit.commit()
         return released
+
+    def carry_out_release(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> None:
+        """Handles ``RELEASE_HOLD``; the subject is the hold's id."""
+        hold = unit.holds.get(proposal.subject)
+        if hold.released_at is not None:
+            raise Conflict("this hold is released already")
+        by = proposal.decided_by or proposal.proposed_by
+        self._lock_covered(unit, hold)
+        unit.holds.release(hold.id, by=by, at=now)
+        self._audit.record(
+            unit,
+            actor=by,
+            act=Act.HOLD_RELEASED,
+            target=hold.communication_id or hold.customer_id,
+            detail={"hold": hold.id, "proposal": proposal.id},
+        )
+        self._ledger.append(unit, LedgerKind.HOLD_RELEASED, {"id": hold.id, "by": by})
 
     def list(self, actor: Actor) -> list[tuple[Hold, int]]:
         """Active holds and how many stored communications each covers, straight from the database."""

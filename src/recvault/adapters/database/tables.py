@@ -5,6 +5,7 @@ equal.
 from __future__ import annotations
 
 from recvault.adapters.database.metadata import metadata
+from recvault.adapters.database.tables_approvals import proposals
 from recvault.adapters.database.tables_communications import (
     ERASED,
     attention,
@@ -63,6 +64,7 @@ __all__ = [
     "releases",
     "role_grant_scopes",
     "role_grants",
+    "proposals",
     "settings",
     "sources",
     "streams",

@@ -11,6 +11,7 @@ from recvault.adapters.database.destructions import SqlDestructions
 from recvault.adapters.database.holds import SqlHolds
 from recvault.adapters.database.period_keys import SqlPeriodKeys
 from recvault.adapters.database.policies import SqlPolicies
+from recvault.adapters.database.proposals import SqlProposals
 from recvault.adapters.database.register import SqlRegister
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.settings import SqlSettings
@@ -36,6 +37,11 @@ class SqlUnitOfWork:
     def holds(self) -> SqlHolds:
         """Holds."""
         return SqlHolds(self._session)
+
+    @cached_property
+    def proposals(self) -> SqlProposals:
+        """What needs a second person."""
+        return SqlProposals(self._session)
 
     @cached_property
     def period_keys(self) -> SqlPeriodKeys:

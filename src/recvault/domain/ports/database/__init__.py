@@ -16,6 +16,7 @@ from typing import Protocol
 
 from recvault.domain.ports.database.accounts import Accounts, Policies, Settings
 from recvault.domain.ports.database.communications import Communications
+from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
 from recvault.domain.ports.database.register import Register
 
@@ -30,6 +31,7 @@ __all__ = [
     "Policies",
     "Register",
     "Settings",
+    "Proposals",
     "UnitOfWork",
 ]
 
@@ -56,6 +58,8 @@ class UnitOfWork(Protocol):
     @property
     def settings(self) -> Settings: ...
 
+    def proposals(self) -> Proposals: ...
+    @property
     def commit(self) -> None:
         """Makes it durable; DatabaseUnavailable when the outcome is unknown (look it up, never undo)."""
 
