@@ -291,6 +291,37 @@ def test_only_a_store_on_loopback_goes_without_tls(endpoint: str, ok: bool) -> N
         Store.model_validate(values | secrets)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"host": "smtp.company.example"}, "mail also needs sender"),
+        ({"host": "smtp.company.example:587"}, "the port has a key of its own"),
+        ({"host": "smtp.company.example", "sender": "a@b.example", "security": "none"}, "only a server on loopback"),
+        ({"host": "smtp.company.example", "sender": "a@b.example", "user": "x"}, "user and password_file together"),
+        ({"password_file": "x"}, "user and password_file together"),
+        ({"sender": "Archive a@b.example"}, "mail.sender must be a mail address"),
+        ({"sender": "A\nBcc: c@d.example <a@b.example>"}, "mail.sender must be a mail address"),
+        ({"sender": '"A" <a@b.example>'}, "mail.sender must be a mail address"),
+        ({"alarms_to": "a@b.example,c@d"}, ""),
+        ({"alarms_to": "a@b.example,c d@e.example"}, "mail.alarms_to[1] must be a mail address"),
+        ({"digest_to": "ä@b.example"}, "mail.digest_to[0] must be a mail address"),
+        ({"digest_at": "7.30"}, "mail.digest_at must be a time of day"),
+        ({"language": "sv"}, "mail.language must be"),
+        ({"public_url": "http://archive.company.example"}, "mail.public_url must begin with https://"),
+        ({"host": "127.0.0.1", "sender": "Arkisto Ä <a@b.example>", "security": "none"}, ""),
+        ({"password": "hunter2"}, "mail.password is not known"),
+    ],
+)
+def test_outgoing_mail(changes: dict[str, str], told: str) -> None:
+    environ = {f"RECVAULT__MAIL__{name.upper()}": value for name, value in changes.items()}
+    if not told:
+        load(None, environ)
+        return
+    with pytest.raises(ConfigFault) as caught:
+        load(None, environ)
+    assert told in str(caught.value) and "hunter2" not in str(caught.value)
+
+
 # -- environment -------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ is typed and frozen; an unknown key, a wrong type or two values that contradict 
 from __future__ import annotations
 
 from recvault.config.loading import known_keys, load, show
+from recvault.config.mail import Mail
 from recvault.config.model import (
     Access,
     Config,
@@ -42,6 +43,7 @@ __all__ = [
     "Keyring",
     "Ledger",
     "Log",
+    "Mail",
     "Place",
     "Purge",
     "Replica",

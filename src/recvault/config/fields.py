@@ -26,6 +26,8 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_MAIL_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
+_MAIL_SENDER = re.compile(r'([^<>"\\,;:@\x00-\x1f\x7f]{1,60}) <([^<>]+)>')
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _POSTGRES = ("postgresql", "postgresql+psycopg")
 _SQLITE = "sqlite:///"
@@ -116,6 +118,33 @@ def _is_host(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def host(value: object) -> str:
+    """A host name or address without a port, in lower case; empty stays empty."""
+    text = _text(value).lower()
+    if text and not _is_host(text):
+        raise ValueError("must be a host name or address; the port has a key of its own")
+    return text
+
+
+def mail_address(value: object) -> str:
+    """``name@company.example``, alone and in plain letters."""
+    text = _text(value)
+    name, _, domain = text.rpartition("@")
+    dotted = name.startswith(".") or name.endswith(".") or ".." in name
+    if len(text) > 254 or dotted or not _MAIL_NAME.fullmatch(name) or not _HOST.fullmatch(domain.lower()):
+        raise ValueError("must be a mail address such as name@company.example, in plain letters")
+    return text
+
+
+def mail_sender(value: object) -> str:
+    """A mail address, or ``Name <address>``; empty stays empty."""
+    text = _text(value)
+    if text:
+        found = _MAIL_SENDER.fullmatch(text)
+        mail_address(found[2] if found else text)
+    return text
 
 
 def public_url(value: object) -> str:

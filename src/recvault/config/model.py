@@ -1,8 +1,7 @@
 """The sections and keys of the configuration, their types, limits and defaults.
 
-Every limit carries its unit in its name. Sections are frozen and refuse unknown keys. Paths are absolute once
-loaded: most are taken from the working directory, those marked ``InData`` from ``data.directory``. What each
-key is for stands beside it in ``config/recvault.toml``, which a test compares with this module.
+Every limit carries its unit in its name. Sections are frozen and refuse unknown keys. What each key is for stands
+beside it in ``config/recvault.toml``, which a test compares with this module.
 """
 
 from __future__ import annotations
@@ -13,36 +12,31 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 
 from recvault.config import fields
+from recvault.config.mail import Mail
+from recvault.config.section import (
+    Bucket,
+    Country,
+    DatabaseUrl,
+    Endpoint,
+    Here,
+    InData,
+    Network,
+    Pattern,
+    Port,
+    PublicUrl,
+    ReasonCode,
+    SecretFile,
+    Section,
+    Text,
+    TimeOfDay,
+    Zone,
+)
 
 MIB = 1024 * 1024
 MULTIPART_PARTS = 10_000  # the most parts of one multipart upload that S3 takes
-
-Here = Annotated[Path, Strict(False), BeforeValidator(fields.path_from_base)]
-InData = Annotated[Path, Strict(False), BeforeValidator(fields.path_from_data)]
-SecretFile = Annotated[Path, Strict(False), BeforeValidator(fields.secret_file)]
-DatabaseUrl = Annotated[str, BeforeValidator(fields.database_url)]
-PublicUrl = Annotated[str, BeforeValidator(fields.public_url)]
-Endpoint = Annotated[str, BeforeValidator(fields.endpoint)]
-Network = Annotated[str, BeforeValidator(fields.network)]
-Zone = Annotated[str, BeforeValidator(fields.time_zone)]
-Pattern = Annotated[str, BeforeValidator(fields.pattern)]
-Bucket = Annotated[str, BeforeValidator(fields.bucket)]
-TimeOfDay = Annotated[time, BeforeValidator(fields.time_of_day)]
-Country = Annotated[str, BeforeValidator(fields.country)]
-ReasonCode = Annotated[str, BeforeValidator(fields.code)]
-Text = Annotated[str, Field(max_length=200)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Section(BaseModel):
-    """A table of the file: frozen, closed, and strict (text is not a number)."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, validate_default=True, hide_input_in_errors=True
-    )
 
 
 class Controller(Section):
@@ -270,6 +264,15 @@ class Purge(Section):
         return self
 
 
+class Backup(Section):
+    """Sealed backups of the database; without a directory none are made here."""
+
+    directory: Here | None = None
+    place: str = "local"
+    keep_days: int = Field(default=30, ge=1, le=365)
+    sample: int = Field(default=25, ge=1, le=10_000)
+
+
 class Log(Section):
     """How the processes speak."""
 
@@ -293,16 +296,20 @@ class Config(Section):
     sources: Sources = Sources()
     telephony: Telephony = Telephony()
     access: Access = Access()
+    approvals: Approvals = Approvals()
     retention: Retention = Field(default_factory=Retention)
     purge: Purge = Purge()
+    backup: Backup = Field(default_factory=Backup)
+    mail: Mail = Field(default_factory=Mail)
     log: Log = Log()
 
     @model_validator(mode="after")
     def _places_known(self) -> Self:
         named = {"store.place": self.store.place, "keyring.place": self.keyring.place}
         named["ledger.place"] = self.ledger.place
+        if self.backup.directory is not None:
+            named["backup.place"] = self.backup.place
         for number, replica in enumerate(self.keyring.replicas):
-    approvals: Approvals = Approvals()
             named[f"keyring.replicas[{number}].place"] = replica.place
         for key, place in named.items():
             if place not in self.places:

@@ -32,7 +32,7 @@ MAIL = OutgoingMail(
     ],
 )  # fmt: skip
 def test_what_is_not_one_plain_address_is_refused(address: str) -> None:
-    with pytest.raises(InvalidInput, match="name@company.example"):
+    with pytest.raises(InvalidInput, match=r"name@company\.example"):
         mail_address(address)
     with pytest.raises(InvalidInput):
         replace(MAIL, recipient=address)
