@@ -24,13 +24,14 @@ from recvault.bootstrap.parts import (
     open_keyring,
     open_root_key,
     open_store,
+    sealed_backups,
 )
 from recvault.bootstrap.services import (
     Parts,
     accounts,
-    foundation,
     approvals,
     backups,
+    foundation,
     gauges,
     ingest,
     purge,
@@ -49,8 +50,10 @@ from recvault.services import certificates as certificate_service
 from recvault.services import ledger as ledger_service
 from recvault.services.access import Access
 from recvault.services.accounts import Accounts
-from recvault.services.audit_log import AuditLog
 from recvault.services.approvals import Approvals
+from recvault.services.audit_log import AuditLog
+from recvault.services.backup import Backups
+from recvault.services.backup_files import SealedBackups
 from recvault.services.certificates import Certificates
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
@@ -60,6 +63,7 @@ from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
+from recvault.services.proof import Proof
 from recvault.services.purge import Purge
 from recvault.services.retention import Retention
 from recvault.services.retrieve import Retrieval
@@ -99,11 +103,13 @@ class Archive:
     ingest: Ingest
     retrieval: Retrieval
     holds: Holds
+    approvals: Approvals
     training: Training
     purge: Purge
+    backups: Backups
+    proof: Proof
     sweeper: Sweeper
     accounts: Accounts
-    approvals: Approvals
     certificates: Certificates
     gauges: Gauges
     resources: ExitStack
@@ -209,15 +215,29 @@ def assemble(
         ingest=ingest(parts, base, custody),
         retrieval=retrieval(parts, base),
         holds=custody.holds,
+        approvals=approvals(parts, base, custody),
         training=Training(database=database, audit=base.audit, clock=clock),
         purge=purge(parts, base, custody),
+        backups=backups(parts, base),
+        proof=Proof(database=database, keyring=keyring, audit=base.audit),
         sweeper=sweeper(parts, base),
         accounts=accounts(parts, base),
         certificates=custody.certificates,
         gauges=gauges(parts, custody),
-        approvals=approvals(parts, base, custody),
         resources=resources,
     )
+
+
+def database_of(config: Config) -> Database:
+    """The database that a configuration names, for who looks through a copy; close it afterwards."""
+    return open_database(config)
+
+
+def backups_without_database(config: Config) -> SealedBackups:
+    """What seals, lists and puts back backups where the database is away, waits, or is not there yet."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    keyring = open_keyring(config, clock, entropy, open_root_key(config))
+    return sealed_backups(config, keyring=keyring, clock=clock, entropy=entropy)
 
 
 def start(archive: Archive, *, demo: bool = False) -> None:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
+from recvault import __version__
+from recvault.adapters.backup_folder import BackupFolder
 from recvault.adapters.database import SqlDatabase, connect, migrate
+from recvault.adapters.database.sqlite_file import SqliteFile
 from recvault.adapters.folder import FolderObjectStore
 from recvault.adapters.keyring import FileKeyring
 from recvault.adapters.root_keyfile import RootKeyFile
 from recvault.adapters.s3 import S3ObjectStore, S3Settings
 from recvault.adapters.system import SystemEntropy
 from recvault.config import Config, read_secret
+from recvault.domain.approvals import Mode
 from recvault.domain.errors import ConfigurationError
+from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
+from recvault.services.approvals import ApprovalRules
+from recvault.services.backup_files import SealedBackups
 from recvault.services.ingest import IngestLimits
-from recvault.domain.approvals import Mode
 from recvault.services.purge import PurgeLimits
 from recvault.services.retrieve import AccessRules
 
 
-from recvault.services.approvals import ApprovalRules
-from recvault.services.backup_files import SealedBackups
 def declared_place(config: Config) -> DeclaredPlace:
     """What the configuration says of the object store's place."""
     place = config.places[config.store.place]
@@ -37,6 +42,8 @@ def declared_place(config: Config) -> DeclaredPlace:
 
 def other_places(config: Config) -> list[DeclaredPlace]:
     names = {config.keyring.place, config.ledger.place, *(replica.place for replica in config.keyring.replicas)}
+    if config.backup.directory is not None:
+        names.add(config.backup.place)
     places = {name: config.places[name] for name in sorted(names - {config.store.place})}
     return [DeclaredPlace(name=name, country=place.country, site=place.site) for name, place in places.items()]
 
@@ -46,6 +53,20 @@ def residency_policy(config: Config) -> ResidencyPolicy:
     return ResidencyPolicy(
         allowed_countries=config.residency.allowed_countries,
         allowed_endpoints=config.residency.allowed_endpoints,
+    )
+
+
+def sealed_backups(config: Config, *, keyring: Keyring, clock: Clock, entropy: Entropy) -> SealedBackups:
+    """Backups as files; opens no database."""
+    file = SqliteFile(Path(config.database.url.removeprefix("sqlite:///"))) if config.database.is_sqlite else None
+    directory = config.backup.directory
+    return SealedBackups(
+        file=file,
+        place=None if directory is None else BackupFolder(directory),
+        keyring=keyring,
+        clock=clock,
+        entropy=entropy,
+        program=__version__,
     )
 
 
@@ -139,6 +160,10 @@ def access_rules(config: Config) -> AccessRules:
     )
 
 
+def approval_rules(config: Config) -> ApprovalRules:
+    return ApprovalRules(mode=Mode(config.approvals.mode))
+
+
 def purge_limits(config: Config) -> PurgeLimits:
     purge = config.purge
     return PurgeLimits(
@@ -147,7 +172,3 @@ def purge_limits(config: Config) -> PurgeLimits:
         clock_skew=timedelta(seconds=purge.clock_skew_seconds),
         recheck_for=timedelta(days=purge.absence_recheck_days),
     )
-def approval_rules(config: Config) -> ApprovalRules:
-    return ApprovalRules(mode=Mode(config.approvals.mode))
-
-

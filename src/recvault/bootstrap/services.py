@@ -18,22 +18,24 @@ from recvault.bootstrap.parts import (
     other_places,
     purge_limits,
     residency_policy,
+    sealed_backups,
 )
 from recvault.config import Config
-from recvault.domain.ports.database import Database
 from recvault.domain.approvals import ProposalKind
+from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.access import Access
 from recvault.services.accounts import Accounts, SessionLimits
-from recvault.services.audit_log import AuditLog
 from recvault.services.approvals import Approvals, Handler
+from recvault.services.audit_log import AuditLog
+from recvault.services.backup import Backups
 from recvault.services.certificates import Certificates, Issuer
+from recvault.services.clocks import Clocks
 from recvault.services.customers import Customers
 from recvault.services.gauges import Gauges
-from recvault.services.clocks import Clocks
 from recvault.services.holds import Holds
 from recvault.services.ingest import Ingest
 from recvault.services.ledger import Ledger
@@ -147,8 +149,6 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     )
 
 
-def ingest(parts: Parts, base: Foundation, custody: Custody) -> Ingest:
-    """The way in."""
 def approvals(parts: Parts, base: Foundation, custody: Custody) -> Approvals:
     """What takes a second person; every kind of proposal has its handler here."""
     handlers: dict[ProposalKind, Handler] = {
@@ -176,6 +176,8 @@ def clocks(parts: Parts) -> Clocks:
     )
 
 
+def ingest(parts: Parts, base: Foundation, custody: Custody) -> Ingest:
+    """The way in."""
     return Ingest(
         database=parts.database,
         streams=parts.streams,
@@ -217,6 +219,24 @@ def purge(parts: Parts, base: Foundation, custody: Custody) -> Purge:
         clock=parts.clock,
         entropy=parts.entropy,
         limits=purge_limits(parts.config),
+    )
+
+
+def backups(parts: Parts, base: Foundation) -> Backups:
+    """What is put back after a loss."""
+    config = parts.config
+    return Backups(
+        database=parts.database,
+        sealed=sealed_backups(config, keyring=parts.keyring, clock=parts.clock, entropy=parts.entropy),
+        keyring=parts.keyring,
+        period_keys=base.period_keys,
+        streams=parts.streams,
+        ledger=base.ledger,
+        audit=base.audit,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        keep=timedelta(days=config.backup.keep_days),
+        sample=config.backup.sample,
     )
 
 

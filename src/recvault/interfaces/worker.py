@@ -38,7 +38,10 @@ Outcome = Mapping[str, object]
 SOON = timedelta(minutes=5)
 """After the start, for ticks that come more rarely than this."""
 
-ALARMING = frozenset({"stopped_because", "stopped", "unfinished", "violations", "came_back"})
+BACKUP_BEFORE_MINUTES = 30
+"""So long before the nightly destruction the backup is made."""
+
+ALARMING = frozenset({"faults", "stopped_because", "stopped", "unfinished", "violations", "came_back"})
 """Outcomes that a person should see."""
 
 
@@ -92,12 +95,15 @@ class Worker:
         night = CronTrigger(
             hour=self._nightly_at.hour, minute=self._nightly_at.minute, timezone=archive.config.retention.zone
         )
+        earlier = (self._nightly_at.hour * 60 + self._nightly_at.minute - BACKUP_BEFORE_MINUTES) % (24 * 60)
+        before_night = CronTrigger(hour=earlier // 60, minute=earlier % 60, timezone=archive.config.retention.zone)
         return (
             Tick(name="audit", trigger=_every(rhythm.sequencing), act=self._sequence, quiet=True),
             Tick(name="heartbeat", trigger=_every(rhythm.beating), act=self._beat, quiet=True, at_once=True),
             Tick(name="purge", trigger=night, act=self._purge, destroys=True),
             Tick(name="overdue", trigger=_every(rhythm.overdue), act=self._overdue, destroys=True, quiet=True),
             Tick(name="closing", trigger=_every(rhythm.closing), act=self._close, destroys=True, quiet=True),
+            Tick(name="backup", trigger=before_night, act=self._backup, destroys=True),
             Tick(name="places", trigger=_every(rhythm.places), act=self._places, quiet=True),
             Tick(name="sweep", trigger=_every(rhythm.daily), act=self._sweep, destroys=True),
             Tick(name="recheck", trigger=_every(rhythm.daily), act=self._recheck, destroys=True),
@@ -183,6 +189,14 @@ class Worker:
     def _close(self) -> Outcome:
         report = self._archive.purge.settle()
         return {"keys_destroyed": len(report.keys_destroyed), "completed": len(report.completed)}
+
+    def _backup(self) -> Outcome:
+        """Before the purge, so that what this night re-keys finds a newer backup verified."""
+        done = self._archive.backups.nightly()
+        if done is None:
+            return {"backup": None}
+        made, report = done
+        return {"backup": made.header.id, "bytes": made.length, "opened": len(report.opened), "faults": report.faults}
 
     def _places(self) -> Outcome:
         return {"violations": list(self._archive.places.check())}

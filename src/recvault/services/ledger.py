@@ -65,6 +65,12 @@ class Ledger:
         _require_reaching(last, head)
         return last - head.sequence
 
+    def entries_after(self, head: LedgerHead) -> int:
+        """How many entries followed a head that stands in a copy of the database; LedgerFailure when the ledger has no
+        such entry, or another."""
+        self._require_known(head)
+        return self._store.last() - head.sequence
+
     def follow(self, unit: UnitOfWork) -> None:
         """Follows, in the caller's transaction, what a writer left that never committed: a hold that is in the ledger
         counts even when its commit was lost. Guards are locked before (the head comes last)."""

@@ -50,6 +50,11 @@ class SqlCommunications(DueWork):
         """See the port."""
         return self._by_ids(communication_ids, lock=False)
 
+    def stored_after(self, after: str, limit: int) -> list[Communication]:
+        """See the port."""
+        statement = LOADED.where(_c.id > after, _c.state == State.STORED.value).order_by(_c.id).limit(limit)
+        return load(self._session, self._session.rows(statement))
+
     def guards(self, communication_ids: Collection[str]) -> tuple[set[str], set[str]]:
         """See the port."""
         customers: set[str | None] = set()

@@ -14,7 +14,17 @@ import typer
 
 from recvault import __version__
 from recvault.domain.errors import RecvaultError
-from recvault.interfaces.cli import accounts, evidence, import_archive, keys, machine, recordings, register, retention
+from recvault.interfaces.cli import (
+    accounts,
+    backup,
+    evidence,
+    import_archive,
+    keys,
+    machine,
+    recordings,
+    register,
+    retention,
+)
 from recvault.interfaces.cli.problems import report
 from recvault.interfaces.cli.session import Settings
 
@@ -30,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (machine, recordings, import_archive, retention, register, accounts, evidence, keys):
+for module in (machine, recordings, import_archive, retention, register, accounts, evidence, keys, backup):
     module.add_to(app)
 
 

@@ -29,6 +29,9 @@ class Communications(Protocol):
     def find(self, communication_ids: Collection[str]) -> list[Communication]:
         """Those that exist, in id order."""
 
+    def stored_after(self, after: str, limit: int) -> list[Communication]:
+        """Up to ``limit`` that are stored, in id order, ids greater than ``after``."""
+
     def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Communication | None:
         """The communication a source named so, if stored."""
 
