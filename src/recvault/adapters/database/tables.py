@@ -26,6 +26,7 @@ from recvault.adapters.database.tables_evidence import (
     holds,
     ledger_head,
 )
+from recvault.adapters.database.tables_notices import alarms, invitations, mails
 from recvault.adapters.database.tables_register import (
     agent_memberships,
     agents,
@@ -45,6 +46,7 @@ __all__ = [
     "ERASED",
     "agent_memberships",
     "agents",
+    "alarms",
     "attention",
     "audit_entries",
     "audit_head",
@@ -55,7 +57,9 @@ __all__ = [
     "destruction_keys",
     "destructions",
     "holds",
+    "invitations",
     "ledger_head",
+    "mails",
     "metadata",
     "period_keys",
     "playback_grants",

@@ -9,6 +9,8 @@ from recvault.adapters.database.audit import SqlAuditLog
 from recvault.adapters.database.communications import SqlCommunications
 from recvault.adapters.database.destructions import SqlDestructions
 from recvault.adapters.database.holds import SqlHolds
+from recvault.adapters.database.invitations import SqlInvitations
+from recvault.adapters.database.notices import SqlNotices
 from recvault.adapters.database.period_keys import SqlPeriodKeys
 from recvault.adapters.database.policies import SqlPolicies
 from recvault.adapters.database.proposals import SqlProposals
@@ -67,6 +69,16 @@ class SqlUnitOfWork:
     def policies(self) -> SqlPolicies:
         """Retention policies by version."""
         return SqlPolicies(self._session)
+
+    @cached_property
+    def notices(self) -> SqlNotices:
+        """Alarms that stand and mails that wait."""
+        return SqlNotices(self._session)
+
+    @cached_property
+    def invitations(self) -> SqlInvitations:
+        """Invitations to set a password."""
+        return SqlInvitations(self._session)
 
     @cached_property
     def settings(self) -> SqlSettings:

@@ -18,6 +18,7 @@ from recvault.domain.ports.database.accounts import Accounts, Policies, Settings
 from recvault.domain.ports.database.communications import Communications
 from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
+from recvault.domain.ports.database.notices import Invitations, Notices
 from recvault.domain.ports.database.register import Register
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Database",
     "Destructions",
     "Holds",
+    "Invitations",
+    "Notices",
     "PeriodKeys",
     "Policies",
     "Register",
@@ -55,6 +58,10 @@ class UnitOfWork(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def policies(self) -> Policies: ...
+    @property
+    def notices(self) -> Notices: ...
+    @property
+    def invitations(self) -> Invitations: ...
     @property
     def settings(self) -> Settings: ...
 
