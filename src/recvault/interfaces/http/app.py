@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recvault import __version__
 from recvault.bootstrap import Archive
@@ -22,13 +24,21 @@ log = structlog.get_logger()
 INGEST_THREADS = 16
 """Uploads sealed and stored at the same time by one process."""
 
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Of every answer that does not say otherwise."""
+
 
 def create_app(archive: Archive) -> FastAPI:
     """The API of one archive (and its plain page, where the configuration has it on)."""
     app = FastAPI(title="recvault", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.archive = archive
     problems.install(app)
-    app.middleware("http")(_around)
+    app.add_middleware(_Around, archive=archive)
     app.include_router(communications.router)
     app.include_router(register.router)
     app.include_router(metrics.router)
@@ -46,21 +56,36 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-async def _around(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """A request id for log and problem, a log line without query or identity, and headers for every answer."""
-    archive: Archive = request.app.state.archive
-    request_id = base64.b32encode(archive.entropy.bytes(10)).decode().lower()
-    request.state.request_id = request_id
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        response = await call_next(request)
-        route = request.scope.get("route")
-        log.info("request", method=request.method, route=getattr(route, "path", "-"), status=response.status_code)
-    response.headers["X-Request-Id"] = request_id
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "no-referrer")
-    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    return response
+class _Around:
+    """A request id for log and problem, a log line without query or identity, and headers for every answer.
+
+    Plain ASGI: the framework's own form of a middleware costs a task group for every piece of a body that comes in.
+    """
+
+    def __init__(self, app: ASGIApp, *, archive: Archive) -> None:
+        self._app = app
+        self._entropy = archive.entropy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = base64.b32encode(self._entropy.bytes(10)).decode().lower()
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "-")
+                log.info("request", method=scope["method"], route=route, status=message["status"])
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, send_on)
 
 
 def _healthz() -> dict[str, str]:
