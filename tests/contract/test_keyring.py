@@ -232,7 +232,7 @@ def test_an_anchor_is_in_every_place_and_survives_a_rollback_of_one(tmp_path: Pa
     root = RootKeyFile(tmp_path / "etc" / "root")
     for place in ("a", "b"):
         sealed = (tmp_path / place / "keyring.sealed").read_bytes()
-        assert open_table(sealed, root=root).anchors["ledger"].value == "two"
+        assert open_table(sealed, root=root).note("anchor/ledger") == "two"
     (tmp_path / "a" / "keyring.sealed").write_bytes(copy)
     assert file_keyring(tmp_path, clock, create=False).anchor("ledger") == "two"
     assert first.anchor("ledger") == "two"

@@ -32,7 +32,8 @@ from recvault.domain.ports.keyring import KeyKind
 SECRET = bytes(range(32))
 OLD = "day/2026-11-22/1"
 PACKAGE = Path(str(keyring_package.__file__)).parent
-CODE = {str(PACKAGE / "file.py"), str(PACKAGE / "place.py"), str(PACKAGE / "lock.py"), str(root_keyfile.__file__)}
+MODULES = ("file", "places", "ceremonies", "place", "lock")
+CODE = {*(str(PACKAGE / f"{name}.py") for name in MODULES), str(root_keyfile.__file__)}
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection
 
-from recvault.adapters.keyring.records import KeyTable, KeyUses, existing, new_record
-from recvault.domain.ports.keyring import KeyKind, ReplicaStatus
+from recvault.adapters.keyring.records import KeyTable
+from recvault.adapters.keyring.register import with_copy, with_loss, with_places
+from recvault.adapters.keyring.uses import KeyUses, anchored, existing, new_record
+from recvault.domain.ports.keyring import KeyKind, Loss, OfflineCopy, ReplicaStatus
 from recvault.domain.ports.system import Clock, Entropy
 
 
@@ -22,6 +24,7 @@ class MemoryKeyring(KeyUses):
         self._clock = clock
         self._cache_seconds = cache_seconds
         self._lock = threading.Lock()
+        self._began_at = clock.now()
         self._table = KeyTable()
 
     @property
@@ -49,7 +52,7 @@ class MemoryKeyring(KeyUses):
     def set_anchor(self, name: str, value: str) -> None:
         """See the port."""
         with self._lock:
-            self._table = self._table.with_anchor(name, value)
+            self._table = anchored(self._table, name, value)
 
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """See the port."""
@@ -59,3 +62,14 @@ class MemoryKeyring(KeyUses):
         """See the port."""
         with self._lock:
             self._table = self._table.with_backup_confirmed(self._clock.now())
+
+    def note_copy(self, copy: OfflineCopy) -> None:
+        """Puts an offline copy on the register, or what became of it."""
+        with self._lock:
+            self._table = with_copy(self._table, copy)
+
+    def note_loss(self, place: str, loss: Loss) -> None:
+        """Puts a place on the register that had everything until now, and is lost."""
+        with self._lock:
+            added = with_places(self._table, [place], self._began_at)
+            self._table = with_loss(added, place, loss, self._clock.now())

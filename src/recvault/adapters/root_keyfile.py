@@ -26,6 +26,8 @@ PREFIX = "recvault-root-v1"
 
 _SECRET = 32
 
+_ZEROS = bytes(64 * 1024)
+
 
 class RootKeyFile:
     """The root key read from ``path``. ``outside`` are directories it must not lie in. KeyringError when
@@ -34,6 +36,7 @@ class RootKeyFile:
 
     def __init__(self, path: Path, *, outside: Iterable[Path] = ()) -> None:
         _require_outside(path, outside)
+        self._path = path
         self._secret = _parse(_read_private(path))
         self._id = hashlib.sha256(self._secret).hexdigest()[:16]
 
@@ -42,9 +45,14 @@ class RootKeyFile:
         """Makes a new key (mode 0600, directory 0700 when it is new), durable on return; KeyringError if it
         exists.
         """
+        return cls.write(path, entropy.bytes(_SECRET), outside=outside)
+
+    @classmethod
+    def write(cls, path: Path, secret: bytes, *, outside: Iterable[Path] = ()) -> RootKeyFile:
+        """Writes a key of 32 bytes, new or from a recovery kit, as ``create`` does."""
         outside = tuple(outside)
         _require_outside(path, outside)
-        line = f"{PREFIX} {base64.b64encode(entropy.bytes(_SECRET)).decode()}\n"
+        line = f"{PREFIX} {base64.b64encode(secret).decode()}\n"
         try:
             make_directory(path.parent)
             write_private(path, line.encode())
@@ -67,9 +75,35 @@ class RootKeyFile:
         """HKDF-SHA-256 (RFC 5869) of the root key, 32 bytes."""
         return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(self._secret)
 
-    def line(self) -> str:
-        """The file's line, for the recovery kit alone."""
-        return f"{PREFIX} {base64.b64encode(self._secret).decode()}"
+    @property
+    def place(self) -> str:
+        """See ``keyring.root.RootKey``."""
+        return f"the key file {self._path}"
+
+    def new_key(self, form: str, entropy: Entropy) -> tuple[bytes, bytes]:
+        """See ``keyring.root.RootKey``; the handle is a salt."""
+        salt = entropy.bytes(_SECRET)
+        return salt, self.derive(salt, form.encode())
+
+    def key_of(self, handle: bytes, form: str) -> bytes:
+        """See ``keyring.root.RootKey``. Every handle gives a key; whether it is the right one the seal tells."""
+        return self.derive(handle, form.encode())
+
+    def destroy(self) -> None:
+        """Overwrites and removes the file, durable on return; KeyringError. Repeating it is harmless. What a disk keeps of
+        former blocks is the disk's: the paper of the former kit is to be destroyed as well."""
+        try:
+            wipe(self._path)
+        except FileNotFoundError:
+            return
+        except OSError as fault:
+            raise KeyringError(
+                f"cannot destroy the root key file {self._path}: {fault.strerror}; see to its owner and run this again"
+            ) from fault
+
+    def secret(self) -> bytes:
+        """The key, for the recovery kit alone."""
+        return self._secret
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -84,6 +118,20 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    sync_directory(path.parent)
+
+
+def wipe(path: Path) -> None:
+    """Overwrites a file with zeros, durable, and removes its name; OSError. Not through a link."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        left = os.fstat(descriptor).st_size
+        while left > 0:
+            left -= os.write(descriptor, _ZEROS[:left])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    path.unlink()
     sync_directory(path.parent)
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from recvault.adapters.folder import FolderObjectStore
-from recvault.adapters.keyring import write_recovery_kit
+from recvault.adapters.keyring import kit_of, recovery_public, write_recovery_kit
 from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.root_keyfile import make_directory
 from recvault.adapters.system import SystemClock, SystemEntropy
@@ -141,7 +141,10 @@ def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
     for key_id, kind in PERMANENT_KEYS.items():
         keyring.ensure(key_id, kind)
     if not kit.exists() and not keyring.backup_confirmed():
-        write_recovery_kit(kit, root, keyring, outside=(config.data.directory, config.keyring.directory))
+        page = kit_of(root, SystemEntropy())
+        if (public := recovery_public(page)) is not None:
+            keyring.set_recovery(public)
+        write_recovery_kit(kit, page, keyring, outside=(config.data.directory, config.keyring.directory))
     migrate_schema(config)
     with build(config) as archive:
         archive.retention.activate(config.retention.policy_file.read_text(encoding="utf-8"))

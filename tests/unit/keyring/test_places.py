@@ -17,7 +17,7 @@ from recvault.adapters.keyring.sealed import open_table, seal_table
 from recvault.adapters.root_keyfile import RootKeyFile
 from recvault.adapters.system import START, FixedClock, SystemEntropy
 from recvault.domain.errors import ConfigurationError, KeyDestroyed, KeyNotFound, KeyringError, RecvaultError, Tampered
-from recvault.domain.ports.keyring import KeyKind
+from recvault.domain.ports.keyring import KeyKind, Loss
 
 SECRET = bytes(range(32))
 DAY = "day/2026-11-22/1"
@@ -206,12 +206,15 @@ def test_an_emptied_place_is_brought_in_by_a_person_only(site: Site, keyring: Fi
     with pytest.raises(KeyringError, match="place b holds no keyring"):
         site.open().ensure("day/2026-11-23/1", KeyKind.WRAP)
     assert not site.b.exists()
-    with pytest.raises(KeyringError, match="no configured place"):
-        keyring.adopt_place("a")
-    keyring.adopt_place("b")
+    for place in ("primary", "b"):
+        with pytest.raises(KeyringError, match="is on the register"):
+            keyring.add_place(place)
+    keyring.lose_place("b", Loss.BROKEN)
+    assert keyring.ensure("day/2026-11-24/1", KeyKind.WRAP) is True, "work goes on"
+    assert not site.b.exists()
+    keyring.add_place("b")
     assert site.table(site.b) == site.table(site.a)
-    with pytest.raises(KeyringError, match="no configured place"):
-        keyring.adopt_place("b")
+    assert [place.loss for place in keyring.lost_places()] == [Loss.BROKEN]
     assert keyring.ensure("day/2026-11-23/1", KeyKind.WRAP) is True
 
 
@@ -255,8 +258,9 @@ def test_a_damaged_place_is_kept_apart_and_not_written_over(site: Site, keyring:
     with pytest.raises(KeyringError, match="altered or cut"):
         reopened.destroy([DAY])
     assert site.b.read_bytes() == bytes(damaged)
-    site.b.unlink()
-    reopened.adopt_place("b")
+    reopened.drop_place("b")
+    assert not site.b.exists() and reopened.lost_places() == ()
+    reopened.add_place("b")
     reopened.destroy([DAY])
     assert site.table(site.b).keys[DAY].destroyed_at == START
 

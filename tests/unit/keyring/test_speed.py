@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from recvault.adapters.keyring import FileKeyring
-from recvault.adapters.keyring.records import KeyTable, new_record
+from recvault.adapters.keyring.records import KeyTable
 from recvault.adapters.keyring.sealed import seal_table
+from recvault.adapters.keyring.uses import new_record
 from recvault.adapters.root_keyfile import RootKeyFile
 from recvault.adapters.system import START, SystemClock, SystemEntropy
 from recvault.domain.ports.keyring import KeyKind

@@ -20,7 +20,7 @@ import stat
 import weakref
 from pathlib import Path
 
-from recvault.adapters.root_keyfile import make_directory, sync_directory, write_private
+from recvault.adapters.root_keyfile import make_directory, sync_directory, wipe, write_private
 from recvault.domain.errors import KeyringError
 
 SEALED = "keyring.sealed"
@@ -29,8 +29,6 @@ OLD = "keyring.old"
 
 SIZE_LIMIT = 64 * 1024 * 1024
 """Bytes; a keyring of a century of days has fewer than ten million."""
-
-_ZEROS = bytes(64 * 1024)
 
 _Signature = tuple[int, int, int, int]
 
@@ -68,7 +66,7 @@ class Place:
         except FileNotFoundError as fault:
             raise KeyringError(
                 f"the keyring place {self.name} holds no keyring; check that its disk is mounted at "
-                f"{self.directory}, and bring the place in if it is new"
+                f"{self.directory}, and bring it in if it is new: recvault keys replica add"
             ) from fault
         except OSError as fault:
             raise self._unreachable(fault) from fault
@@ -92,6 +90,17 @@ class Place:
     def sweep(self) -> None:
         """Wipes what a crash left behind. Only under the lock."""
         try:
+            self._sweep()
+        except OSError as fault:
+            raise self._unreachable(fault) from fault
+
+    def clear(self) -> None:
+        """Wipes the sealed file and what a crash left behind: the place holds nothing then. Only under the lock."""
+        self.forget()
+        try:
+            self._check_directory()
+            if self.holds():
+                wipe(self.file)
             self._sweep()
         except OSError as fault:
             raise self._unreachable(fault) from fault
@@ -139,9 +148,10 @@ class Place:
                 continue
             # A crash between link and rename leaves `keyring.old` as a second name of the living file.
             if stat.S_ISREG(status.st_mode) and not self._is_current(status):
-                _overwrite(leftover)
-            leftover.unlink()
-            sync_directory(self.directory)
+                wipe(leftover)
+            else:
+                leftover.unlink()
+                sync_directory(self.directory)
 
     def _is_current(self, status: os.stat_result) -> bool:
         try:
@@ -183,14 +193,3 @@ def _read_all(descriptor: int) -> bytes:
     while piece := os.read(descriptor, 1024 * 1024):
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def _overwrite(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        left = os.fstat(descriptor).st_size
-        while left > 0:
-            left -= os.write(descriptor, _ZEROS[:left])
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

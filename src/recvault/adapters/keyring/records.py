@@ -1,40 +1,30 @@
-"""The keys themselves, as values: one record a key, one table of all of them, and what a key can do.
+"""The keys themselves, as values: one record a key, one table of all of them and of what is noted beside them.
 
 Invariants: a record without a secret never gets one again, and merging two tables keeps that (gone beats
-present); merging loses no key; a table is a value, a change makes a new one. A key whose secret is gone
-from here is unusable at once, but counts as destroyed (``destroyed_at``) only once every place has
-confirmed it.
+present); merging loses no key; of two notes under one name the later stands; a table is a value, a change makes a new
+one. A key whose secret is gone from here is unusable at once, but counts as destroyed (``destroyed_at``) only once
+every place has confirmed it.
 
-Leaves to others: where tables lie (``sealed``, ``place``), who may change them at the same time
-(``file``), and time. Secrets live in ordinary Python memory while the process runs; no claim is made to
-wipe them.
+Leaves to others: what can be done with keys (``uses``), what notes mean (``register``), the bytes of a table
+(``encoding``), where tables lie (``sealed``, ``place``), who may change them at the same time (``places``), and time.
+Secrets live in ordinary Python memory while the process runs; no claim is made to wipe them.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
-from recvault.domain.errors import InvalidInput, KeyDestroyed, KeyNotFound, KeyringError, Tampered
-from recvault.domain.ids import canonical_json, require_aware
+from recvault.domain.errors import KeyDestroyed, KeyNotFound, KeyringError
+from recvault.domain.ids import require_aware
 from recvault.domain.ports.keyring import KeyInfo, KeyKind
-from recvault.domain.ports.system import Entropy
-from recvault.sealing import edge, wrapping
 
 SECRET = 32
 """Bytes of every secret, whatever its kind."""
 
-ANCHOR_LIMIT = 1024
-"""Characters of an anchor's value, at most."""
+CONFIRMED = "kit/confirmed"
+"""The note that a person has stored the recovery kit, and when; empty after the root key was changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,8 +50,8 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Anchor:
-    """A small named value kept with the keys, and the ``serial`` of the table it came with: the later one stands."""
+class Note:
+    """A value under a name, and the ``serial`` of the table it came with: of two the later stands. Empty is none."""
 
     value: str
     serial: int
@@ -69,12 +59,27 @@ class Anchor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyTable:
-    """All keys by id. ``serial`` grows with each change, ``backup_confirmed_at``: a person stored the kit."""
+    """All keys by id, all notes by name. ``serial`` grows with each change."""
 
     serial: int = 0
-    backup_confirmed_at: datetime | None = None
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
-    anchors: Mapping[str, Anchor] = field(default_factory=dict)
+    notes: Mapping[str, Note] = field(default_factory=dict)
+
+    @property
+    def backup_confirmed_at(self) -> datetime | None:
+        """When a person said to have stored the recovery kit of the present root key."""
+        held = self.note(CONFIRMED)
+        return None if held is None else datetime.fromisoformat(held)
+
+    def note(self, name: str) -> str | None:
+        """What is noted under the name."""
+        held = self.notes.get(name)
+        return None if held is None or not held.value else held.value
+
+    def noted(self, prefix: str) -> dict[str, str]:
+        """All notes whose name starts with ``prefix``, by the rest of the name, in its order."""
+        found = {name: note.value for name, note in self.notes.items() if name.startswith(prefix) and note.value}
+        return {name.removeprefix(prefix): found[name] for name in sorted(found)}
 
     def find(self, key_id: str) -> KeyRecord:
         """The record; KeyNotFound."""
@@ -116,18 +121,16 @@ class KeyTable:
 
     def with_backup_confirmed(self, at: datetime) -> KeyTable:
         """The table with the person's confirmation, serial one up."""
-        return replace(self, serial=self.serial + 1, backup_confirmed_at=at)
+        return self.with_notes({CONFIRMED: at.isoformat()})
 
-    def with_anchor(self, name: str, value: str) -> KeyTable:
-        """The table with this value under this name; the same table when it is there. InvalidInput."""
-        wrapping.check_key_id(name)
-        if not value or len(value) > ANCHOR_LIMIT:
-            raise InvalidInput(f"an anchor is 1 to {ANCHOR_LIMIT} characters; anchor a digest of what is longer")
-        held = self.anchors.get(name)
-        if held is not None and held.value == value:
+    def with_notes(self, values: Mapping[str, str]) -> KeyTable:
+        """The table with these values, serial one up; the same table when it has them all."""
+        fresh = {name: value for name, value in values.items() if (self.note(name) or "") != value}
+        if not fresh:
             return self
         serial = self.serial + 1
-        return replace(self, serial=serial, anchors={**self.anchors, name: Anchor(value=value, serial=serial)})
+        notes = {name: Note(value=value, serial=serial) for name, value in fresh.items()}
+        return replace(self, serial=serial, notes={**self.notes, **notes})
 
     def _changed(self, changes: Mapping[str, KeyRecord]) -> KeyTable:
         if not changes:
@@ -136,7 +139,8 @@ class KeyTable:
 
 
 def merge(one: KeyTable, other: KeyTable) -> KeyTable:
-    """Both tables' keys: gone beats present, the earlier time of destruction stands, no key is lost.
+    """Both tables' keys and notes: gone beats present, the earlier time of destruction stands, no key is lost, of two
+    notes the later one stands.
 
     The serial is the higher one; when the result is not the table that carried it, one more. KeyringError
     when two live secrets stand under one id: either may have wrapped something, so a person decides.
@@ -149,10 +153,17 @@ def merge(one: KeyTable, other: KeyTable) -> KeyTable:
         elif held != record:
             keys[key_id] = _merge_records(held, record)
     newer = one if one.serial >= other.serial else other
-    confirmed = max((at for at in (one.backup_confirmed_at, other.backup_confirmed_at) if at is not None), default=None)
-    anchors = _merge_anchors(one.anchors, other.anchors)
-    merged = replace(newer, keys=keys, backup_confirmed_at=confirmed, anchors=anchors)
+    merged = replace(newer, keys=keys, notes=_merge_notes(one.notes, other.notes))
     return newer if merged == newer else replace(merged, serial=newer.serial + 1)
+
+
+def _merge_notes(one: Mapping[str, Note], other: Mapping[str, Note]) -> dict[str, Note]:
+    """Two of one serial cannot come about under the lock; should they, the greater text is as good as the other."""
+    merged = dict(one)
+    for name, note in other.items():
+        held = merged.get(name, note)
+        merged[name] = max(held, note, key=lambda each: (each.serial, each.value))
+    return merged
 
 
 def _merge_records(one: KeyRecord, other: KeyRecord) -> KeyRecord:
@@ -170,141 +181,3 @@ def _merge_records(one: KeyRecord, other: KeyRecord) -> KeyRecord:
         destroyed_at=destroyed,
         secret=None if gone else one.secret,
     )
-
-
-def _merge_anchors(one: Mapping[str, Anchor], other: Mapping[str, Anchor]) -> dict[str, Anchor]:
-    """The later value of each name. Two of one serial cannot come about under the lock; then the greater text."""
-    merged = dict(one)
-    for name, anchor in other.items():
-        held = merged.get(name, anchor)
-        merged[name] = max(held, anchor, key=lambda each: (each.serial, each.value))
-    return merged
-
-
-def encode(table: KeyTable) -> bytes:
-    """Canonical JSON of a table, secrets in base64: only ever inside a seal."""
-    return canonical_json(
-        {
-            "serial": table.serial,
-            "backup_confirmed_at": _moment_text(table.backup_confirmed_at),
-            "keys": [
-                {
-                    "id": record.id,
-                    "kind": record.kind.value,
-                    "created_at": record.created_at.isoformat(),
-                    "destroyed_at": _moment_text(record.destroyed_at),
-                    "secret": None if record.secret is None else base64.b64encode(record.secret).decode(),
-                }
-                for _, record in sorted(table.keys.items())
-            ],
-            "anchors": {name: {"value": a.value, "serial": a.serial} for name, a in sorted(table.anchors.items())},
-        }
-    )
-
-
-def decode(body: bytes) -> KeyTable:
-    """The table of :func:`encode`; Tampered when it is none (being authentic, another program wrote it)."""
-    try:
-        value = json.loads(body)
-        records = [
-            KeyRecord(
-                id=item["id"],
-                kind=KeyKind(item["kind"]),
-                created_at=datetime.fromisoformat(item["created_at"]),
-                destroyed_at=_moment(item["destroyed_at"]),
-                secret=None if item["secret"] is None else base64.b64decode(item["secret"], validate=True),
-            )
-            for item in value["keys"]
-        ]
-        return KeyTable(
-            serial=int(value["serial"]),
-            backup_confirmed_at=_moment(value["backup_confirmed_at"]),
-            keys={record.id: record for record in records},
-            anchors={
-                name: Anchor(value=item["value"], serial=int(item["serial"]))
-                for name, item in value.get("anchors", {}).items()  # version 1 had none
-            },
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as fault:
-        raise Tampered(
-            "the keyring opens, but this version cannot read what it holds; use the version that wrote it"
-        ) from fault
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def _moment_text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
-
-
-class KeyUses:
-    """What every keyring does with the table it holds: all of the port that changes nothing."""
-
-    def __init__(self, *, current: Callable[[], KeyTable], entropy: Entropy) -> None:
-        self._table_now = current
-        self._entropy = entropy
-
-    def info(self, key_id: str) -> KeyInfo:
-        """See the port."""
-        return self._table_now().find(key_id).info()
-
-    def list(self, prefix: str = "") -> tuple[KeyInfo, ...]:
-        """See the port."""
-        keys = self._table_now().keys
-        return tuple(keys[key_id].info() for key_id in sorted(keys) if key_id.startswith(prefix))
-
-    def wrap(self, key_id: str, secret: bytes, aad: bytes) -> bytes:
-        """See the port."""
-        key = self._table_now().secret(key_id, KeyKind.WRAP)
-        return wrapping.wrap(key, secret, aad, self._entropy.bytes(wrapping.NONCE))
-
-    def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes:
-        """See the port."""
-        return wrapping.unwrap(self._table_now().secret(key_id, KeyKind.WRAP), wrapped, aad)
-
-    def sign(self, key_id: str, message: bytes) -> bytes:
-        """See the port."""
-        secret = self._table_now().secret(key_id, KeyKind.SIGN)
-        return Ed25519PrivateKey.from_private_bytes(secret).sign(message)
-
-    def public(self, key_id: str) -> bytes:
-        """See the port."""
-        table = self._table_now()
-        secret = table.secret(key_id, KeyKind.SIGN, KeyKind.EDGE)
-        if table.keys[key_id].kind is KeyKind.SIGN:
-            return Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-        return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-
-    def open_edge(self, key_id: str, enc: bytes) -> bytes:
-        """See the port."""
-        return edge.edge_unwrap(self._table_now().secret(key_id, KeyKind.EDGE), key_id, enc)
-
-    def mac(self, key_id: str, message: bytes) -> bytes:
-        """See the port."""
-        return hmac.digest(self._table_now().secret(key_id, KeyKind.MAC), message, hashlib.sha256)
-
-    def anchor(self, name: str) -> str | None:
-        """See the port."""
-        held = self._table_now().anchors.get(name)
-        return None if held is None else held.value
-
-    def backup_confirmed(self) -> bool:
-        """See the port."""
-        return self._table_now().backup_confirmed_at is not None
-
-
-def new_record(key_id: str, kind: KeyKind, *, now: datetime, entropy: Entropy) -> KeyRecord:
-    """A fresh key; InvalidInput for its id. 32 random bytes are a key of every kind (RFC 8032, RFC 7748)."""
-    return KeyRecord(id=wrapping.check_key_id(key_id), kind=kind, created_at=now, secret=entropy.bytes(SECRET))
-
-
-def existing(table: KeyTable, key_id: str, kind: KeyKind) -> KeyRecord | None:
-    """The live key that ``ensure`` asks for, None when it is to be made; KeyDestroyed, KeyringError."""
-    if key_id not in table.keys:
-        return None
-    record = table.live(key_id)
-    if record.kind is not kind:
-        raise KeyringError(f"the key {key_id} exists as a {record.kind} key, not a {kind} key; choose another id")
-    return record

@@ -1,30 +1,40 @@
 """The bytes of ``keyring.sealed``: one line of header, then the sealed table.
 
-    header JSON {"format", "root", "salt", "serial"} | "\n" | nonce (12) | AES-256-GCM ciphertext and tag
+    header JSON {"format", "root", "key", "serial"[, "recovery"]} | "\\n" | nonce (12) | AES-256-GCM ciphertext and tag
 
-The key is derived from the root key with the header's salt (32 random bytes, new for each file written),
-so no two files share a key; the header is the associated data. Invariants: nothing of a file that does not
-authenticate is used; a file under another root key is told apart from a damaged one before anything is
-tried.
+``key`` is the handle for which the root key gives the file's key: of a key file 32 random bytes from which it is
+derived, of a token the key itself, wrapped in the token. Both are new for each file written, so no two files share a
+key. ``recovery`` is the same key once more, sealed (HPKE) to the public half of the recovery key, whose private half is
+on paper only; it is there where the root key itself cannot be printed. The header is the associated data.
+
+Invariants: nothing of a file that does not authenticate is used; a file under another root key is told apart from a
+damaged one before anything is tried. Version 1 (without notes, its handle named ``salt``) is read, never written.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
+from dataclasses import dataclass
 
-from recvault.adapters.keyring.records import KeyTable, decode, encode
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from recvault.adapters.keyring.encoding import decode, encode
+from recvault.adapters.keyring.records import KeyTable
+from recvault.adapters.keyring.register import recovery_public
 from recvault.adapters.keyring.root import RootKey
 from recvault.domain.errors import KeyringError, Tampered
 from recvault.domain.ids import canonical_json
 from recvault.domain.ports.system import Entropy
+from recvault.sealing.edge import edge_unwrap, edge_wrap
 from recvault.sealing.wrapping import NONCE, open_small, seal_small
 
-FORMAT = "recvault/keyring/v1"
-"""Version name in the header and in the derivation of the key."""
+FORMAT = "recvault/keyring/v2"
+"""Version name in the header; the root key's handles are bound to it."""
 
-_SALT = 32
+FORMER = "recvault/keyring/v1"
 
 _DAMAGED = (
     "the sealed keyring was altered or cut; where another place is in step, move this file away and bring "
@@ -32,49 +42,87 @@ _DAMAGED = (
 )
 
 
+class OtherRoot(KeyringError):
+    """The file is under another root key than the one given: ``root_id``."""
+
+    def __init__(self, root_id: str, given: str) -> None:
+        super().__init__(
+            f"the keyring is sealed under another root key ({root_id[:16]!r}) than the one given ({given}); was the root "
+            "key changed? Set keyring.root and what belongs to it to the right root key, or the right place, and start again"
+        )
+        self.root_id = root_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What stands before the sealed table, readable by anyone."""
+
+    form: str
+    root: str
+    key: bytes
+    serial: int
+    recovery: bytes | None = None
+
+
 def seal_table(table: KeyTable, *, root: RootKey, entropy: Entropy) -> bytes:
     """The file's bytes for a table."""
-    salt = entropy.bytes(_SALT)
-    header = canonical_json(
-        {
-            "format": FORMAT,
-            "root": root.id,
-            "salt": base64.b64encode(salt).decode(),
-            "serial": table.serial,
-        }
-    )
-    key = root.derive(salt, FORMAT.encode())
+    handle, key = root.new_key(FORMAT, entropy)
+    values = {"format": FORMAT, "root": root.id, "key": base64.b64encode(handle).decode(), "serial": table.serial}
+    public = recovery_public(table)
+    if public is not None:
+        values["recovery"] = base64.b64encode(edge_wrap(public, recovery_id(public), key)).decode()
+    header = canonical_json(values)
     return header + b"\n" + seal_small(key, encode(table), header, entropy.bytes(NONCE))
 
 
 def open_table(sealed: bytes, *, root: RootKey) -> KeyTable:
-    """The table in a file's bytes; KeyringError under another root key, Tampered when it does not
-    authenticate.
-    """
-    header, _, body = sealed.partition(b"\n")
-    salt, serial = _parse_header(header, root)
+    """The table in a file's bytes; OtherRoot under another root key, Tampered when it does not authenticate."""
+    header = read_header(sealed)
+    if header.root != root.id:
+        raise OtherRoot(header.root, root.id)
+    return _open(sealed, header, root.key_of(header.key, header.form))
+
+
+def open_with_recovery(sealed: bytes, private: bytes) -> KeyTable:
+    """The table, by the recovery key on paper (32 bytes); KeyringError when it is not this file's, Tampered."""
+    header = read_header(sealed)
+    public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    if header.recovery is None:
+        raise KeyringError("this keyring has no recovery key; give the kit of its root key, or another copy of it")
     try:
-        plain = open_small(root.derive(salt, FORMAT.encode()), body, header)
+        key = edge_unwrap(private, recovery_id(public), header.recovery)
     except Tampered as fault:
-        raise Tampered(_DAMAGED) from fault
-    table = decode(plain)
-    if table.serial != serial:
-        raise Tampered(_DAMAGED)
-    return table
+        raise KeyringError(
+            "this kit is not the one of this keyring; take the newest kit, or the copy it belongs to"
+        ) from fault
+    return _open(sealed, header, key)
 
 
-def _parse_header(header: bytes, root: RootKey) -> tuple[bytes, int]:
+def read_header(sealed: bytes) -> Header:
+    """The header as it stands there, which is not yet to be believed; Tampered when it is none."""
     try:
-        value = json.loads(header)
-        form, root_id, serial = value["format"], value["root"], value["serial"]
-        salt = base64.b64decode(value["salt"], validate=True)
+        value = json.loads(sealed.partition(b"\n")[0])
+        form, root, serial = value["format"], value["root"], value["serial"]
+        key = base64.b64decode(value["key" if form == FORMAT else "salt"], validate=True)
+        recovery = base64.b64decode(value["recovery"], validate=True) if "recovery" in value else None
     except (ValueError, TypeError, KeyError, binascii.Error, RecursionError) as fault:
         raise Tampered(_DAMAGED) from fault
-    if form != FORMAT or not isinstance(root_id, str) or type(serial) is not int:
+    if form not in (FORMAT, FORMER) or not isinstance(root, str) or type(serial) is not int:
         raise Tampered(_DAMAGED)
-    if root_id != root.id:
-        raise KeyringError(
-            f"the keyring is sealed under another root key ({root_id[:16]!r}) than the one given "
-            f"({root.id}); set the path of the right root key, or the right place"
-        )
-    return salt, serial
+    return Header(form=form, root=root, key=key, serial=serial, recovery=recovery)
+
+
+def recovery_id(public: bytes) -> str:
+    """The recovery key's name, 16 hex digits of its public half's SHA-256 behind ``recovery/``."""
+    return f"recovery/{hashlib.sha256(public).hexdigest()[:16]}"
+
+
+def _open(sealed: bytes, header: Header, key: bytes) -> KeyTable:
+    line, _, body = sealed.partition(b"\n")
+    try:
+        table = decode(open_small(key, body, line))
+    except Tampered as fault:
+        raise Tampered(_DAMAGED) from fault
+    if table.serial != header.serial:
+        raise Tampered(_DAMAGED)
+    return table

@@ -1,8 +1,9 @@
 """Port to the keyring: keys that wrap data keys, sign and authenticate. Keys never leave it.
 
-Invariants every implementation keeps: a key is confirmed by every live replica before it is first used; a destroyed key
-is never usable again under the same id (``KeyDestroyed``, apart from ``KeyNotFound``); no other process serves a
-destroyed key for longer than ``cache_seconds`` (at most 60).
+Invariants every implementation keeps: a key is confirmed by every live replica before it is first used, and destroyed only
+once all of them have confirmed that; a replica is live until it is taken off the register, in order or as lost (then
+``lost_places`` tells, for good); a destroyed key is never usable again under the same id (``KeyDestroyed``, apart from
+``KeyNotFound``); no other process serves a destroyed key for longer than ``cache_seconds`` (at most 60).
 
 Key ids: ``day/2026-11-22/1`` and ``frozen/2026-11/1`` (kind WRAP: day and frozen-month keys with their generation),
 ``backup/2026-11-22/1`` (kind WRAP: the backup of that day, the how-many-eth),
@@ -11,7 +12,7 @@ Key ids: ``day/2026-11-22/1`` and ``frozen/2026-11/1`` (kind WRAP: day and froze
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -47,6 +48,50 @@ class ReplicaStatus:
     fault: str | None = None
 
 
+class Loss(StrEnum):
+    """How a place of the keyring was lost, as a person declared it."""
+
+    BROKEN = "broken"
+    STOLEN = "stolen"
+    MISSING = "missing"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LostPlace:
+    """A place that left the keyring without having confirmed that its file is gone. It may hold every key that lived
+    between ``added_at`` and ``lost_at``. ``found_at`` is set when it was found and wiped."""
+
+    place: str
+    added_at: datetime
+    lost_at: datetime
+    loss: Loss
+    found_at: datetime | None = None
+
+    def may_hold(self, key: KeyInfo) -> bool:
+        """Whether the key may still be there, under the root key of that time."""
+        return self.found_at is None and _lived(key, self.added_at, self.lost_at)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfflineCopy:
+    """A sealed copy that a person took away at ``made_at``, to be destroyed at ``expires_at`` at the latest. ``ended_at``
+    is set when a person said that it is destroyed."""
+
+    id: str
+    made_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+
+    def may_hold(self, key: KeyInfo) -> bool:
+        """Whether the key may still be there, under the root key of that time."""
+        return self.ended_at is None and _lived(key, self.made_at, self.made_at)
+
+
+def _lived(key: KeyInfo, first: datetime, last: datetime) -> bool:
+    return key.created_at <= last and (key.destroyed_at is None or key.destroyed_at >= first)
+
+
 class Keyring(Protocol):
     """All keys of the archive, sealed under a root key."""
 
@@ -69,6 +114,12 @@ class Keyring(Protocol):
     def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes:
         """The secret; Tampered, KeyDestroyed or KeyNotFound."""
 
+    def rewrap_many(
+        self, old_id: str, new_id: str, items: Sequence[tuple[bytes, bytes, bytes]]
+    ) -> Sequence[bytes | None]:
+        """Many secrets from one key to another: each item is what is wrapped, its associated data under the old key, and
+        that under the new. None in the place of what does not open. KeyDestroyed, KeyNotFound."""
+
     def sign(self, key_id: str, message: bytes) -> bytes:
         """An Ed25519 signature, 64 bytes."""
 
@@ -86,6 +137,15 @@ class Keyring(Protocol):
 
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         """The places that hold the keyring, and whether they are in step."""
+
+    def offline_copies(self) -> tuple[OfflineCopy, ...]:
+        """All sealed copies that were ever taken away, the oldest first. A certificate names, of those that
+        ``may_hold`` one of its keys, the newest and the latest ``expires_at``: until then that copy and the root key of its
+        time would open what the key wrapped."""
+
+    def lost_places(self) -> tuple[LostPlace, ...]:
+        """The places that left without confirming, in no order. A certificate names those that ``may_hold`` one of
+        its keys, and since when they are lost."""
 
     def set_anchor(self, name: str, value: str) -> None:
         """Keeps a small value (1 to 1024 characters, no personal data) under a name, durable in every live place on
