@@ -12,7 +12,7 @@ import pytest
 from recvault.adapters.database import SqlDatabase
 from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import GENESIS, Act, ChainHead, Entry, SequencedEntry, leaf_hash, link_hash
-from recvault.domain.destruction import Destruction, Stage
+from recvault.domain.destruction import BatchCertificate, Destruction, Stage
 from recvault.domain.errors import Conflict, NotFound
 from tests.contract import database_kit as kit
 from tests.contract.database_kit import DAY, KEY, NOW, OTHER_KEY, communication, destruction, hold, name
@@ -137,30 +137,64 @@ def stages(found: list[Destruction]) -> list[str]:
     return [one.communication_id for one in found]
 
 
+def certificate(number: int, stage: Stage = Stage.INACCESSIBLE, leaves: int = 1) -> BatchCertificate:
+    return BatchCertificate(
+        id=f"certificate-{number}",
+        stage=stage,
+        issued_at=NOW,
+        leaves=tuple(bytes([index]) * 32 for index in range(leaves)),
+        document='{"signed": "ä"}',
+    )
+
+
+def test_a_certificate_of_a_batch_is_kept_with_its_leaves_in_order(database: SqlDatabase) -> None:
+    many = certificate(1, leaves=3)
+    with database.begin() as unit:
+        unit.destructions.add(*(destruction(number) for number in range(3)))
+        unit.destructions.certify(many, [name(number) for number in range(3)], at=NOW)
+        assert unit.destructions.certificate("certificate-1") == many
+        assert {unit.destructions.get(name(number)).inaccessible_in for number in range(3)} == {"certificate-1"}
+        with pytest.raises(NotFound, match="certificate"):
+            unit.destructions.certificate("certificate-2")
+        with pytest.raises(Conflict):
+            unit.destructions.certify(many, [], at=NOW)
+
+
+def test_part_of_a_batch_that_is_at_another_stage_certifies_nothing(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        unit.destructions.add(destruction(1), destruction(2))
+        unit.destructions.certify(certificate(1), [name(1)], at=NOW)
+        unit.commit()
+    with database.begin() as unit, pytest.raises(Conflict, match="not everything was at stage shredded"):
+        unit.destructions.certify(certificate(2, leaves=2), [name(1), name(2)], at=NOW)
+    with database.read() as unit, pytest.raises(NotFound):
+        unit.destructions.certificate("certificate-2")
+
+
 def test_a_tombstone_goes_through_its_stages(database: SqlDatabase) -> None:
     with database.begin() as unit:
         tombs = unit.destructions
         tombs.add(destruction(1))
         assert tombs.get(name(1)) == destruction(1)
         with pytest.raises(Conflict, match="stage shredded"):
-            tombs.set_complete(name(1), at=NOW, certificate="early")
-        tombs.set_inaccessible({name(1): "{inaccessible}"}, at=NOW + DAY)
+            tombs.certify(certificate(1, Stage.COMPLETE), [name(1)], at=NOW)
+        tombs.certify(certificate(2), [name(1)], at=NOW + DAY)
         with pytest.raises(Conflict, match="stage inaccessible"):
-            tombs.set_inaccessible({name(1): "another"}, at=NOW)
-        tombs.set_complete(name(1), at=NOW + 2 * DAY, certificate="{complete}")
+            tombs.certify(certificate(3), [name(1)], at=NOW)
+        tombs.certify(certificate(4, Stage.COMPLETE), [name(1)], at=NOW + 2 * DAY)
         final = replace(
             destruction(1),
             stage=Stage.COMPLETE,
             inaccessible_at=NOW + DAY,
             complete_at=NOW + 2 * DAY,
-            certificate_inaccessible="{inaccessible}",
-            certificate_complete="{complete}",
+            inaccessible_in="certificate-2",
+            complete_in="certificate-4",
         )
         assert tombs.find([name(1), name(2)]) == {name(1): final}
         assert tombs.by_source_ref("source-1", (1).to_bytes(32)) == final
         assert tombs.by_source_ref("source-2", (1).to_bytes(32)) is None
         with pytest.raises(NotFound, match="destruction"):
-            tombs.set_complete(name(2), at=NOW, certificate="")
+            tombs.certify(certificate(5), [name(2)], at=NOW)
         with pytest.raises(NotFound, match="destruction"):
             tombs.get(name(2))
         with pytest.raises(Conflict):
@@ -181,14 +215,14 @@ def test_complete_when_every_key_is_gone(database: SqlDatabase) -> None:
         tombs.add(destruction(4, key_ids=("key-a",)))
         for number, minutes in ((1, 30), (2, 20), (4, 10)):
             at = NOW + timedelta(minutes=minutes)
-            tombs.set_inaccessible({name(number): "c"}, at=at)
+            tombs.certify(certificate(number), [name(number)], at=at)
         assert tombs.completable(10) == []
         keys.mark_destroyed("key-a", NOW)
         assert stages(tombs.completable(10)) == [name(4)]
         keys.mark_destroyed("key-b", NOW)
         assert stages(tombs.completable(10)) == [name(4), name(2), name(1)]
         assert stages(tombs.completable(1)) == [name(4)]
-        tombs.set_complete(name(4), at=NOW, certificate="c")
+        tombs.certify(certificate(9, Stage.COMPLETE), [name(4)], at=NOW)
         assert stages(tombs.completable(10)) == [name(2), name(1)]
 
 
@@ -198,7 +232,7 @@ def test_absence_is_read_again(database: SqlDatabase) -> None:
         for number in (1, 2, 3, 4):
             tombs.add(destruction(number))
         for number in (1, 2, 3):
-            tombs.set_inaccessible({name(number): "c"}, at=NOW - number * DAY)
+            tombs.certify(certificate(number), [name(number)], at=NOW - number * DAY)
 
         def again(before_days: int) -> list[str]:
             found = tombs.to_recheck(since=NOW - 2 * DAY, before=NOW + before_days * DAY, limit=10)

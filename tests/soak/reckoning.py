@@ -16,10 +16,10 @@ from recvault.domain.destruction import Stage
 from recvault.domain.errors import RecvaultError
 from recvault.domain.ids import is_uuid7
 from recvault.sealing.manifest import open_manifest
-from recvault.services.certificates import verify_certificate
 from recvault.services.streams import ORIGINAL, Streams
 from tests.soak.installation import Installation
 from tests.soak.load import Book
+from tests.support.certificates import verified
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,7 @@ def reckon(made: Installation, book: Book) -> Count:
         readable = _readable(archive, (rows[key] for key in rows), book)
         certified = {key for key, item in tombstones.items() if item.stage is not Stage.SHREDDED}
         for key in certified:
-            public = archive.certificates.public_key()
-            verify_certificate((tombstones[key].certificate_inaccessible or "").encode(), public)
+            verified(archive, key)
         kept = {key for key in due if key in rows}
         wrong += _all_in(living - set(rows), "was acknowledged and has no row")
         wrong += _all_in(set(rows) - set(book.acknowledged), "has a row and was never acknowledged")

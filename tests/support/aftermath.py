@@ -23,9 +23,9 @@ from recvault.domain.destruction import Destruction, Stage
 from recvault.domain.ids import is_uuid7
 from recvault.domain.ledger import LedgerKind
 from recvault.sealing.manifest import open_manifest
-from recvault.services.certificates import verify_certificate
 from recvault.services.streams import ORIGINAL, Streams
 from tests.support.archives import Parts
+from tests.support.certificates import verified
 
 ONCE = (Act.STORED, Act.CONFLICT, Act.SHREDDED, Act.INACCESSIBLE, Act.COMPLETE)
 """Acts that happen once to a communication."""
@@ -101,16 +101,15 @@ def look(parts: Parts, archive: Archive) -> None:
 def _look_at_tombstone(
     parts: Parts, archive: Archive, item: Destruction, named: Collection[str], alive: Collection[str]
 ) -> None:
-    public = archive.certificates.public_key()
     if item.stage is Stage.SHREDDED:
-        assert item.certificate_inaccessible is None and item.communication_id in alive
+        assert item.inaccessible_in is None and item.communication_id in alive
         return
     assert item.communication_id not in alive
     assert not any(name.startswith(f"{item.communication_id}/") for name in named), "certified, and still there"
-    body = verify_certificate((item.certificate_inaccessible or "").encode(), public)
+    body = verified(archive, item.communication_id)
     assert (body["item"], body["stage"]) == (item.communication_id, Stage.INACCESSIBLE)
     if item.stage is Stage.COMPLETE:
-        body = verify_certificate((item.certificate_complete or "").encode(), public)
+        body = verified(archive, item.communication_id, Stage.COMPLETE)
         assert (body["item"], body["stage"]) == (item.communication_id, Stage.COMPLETE)
         assert all(parts.keyring.info(key).destroyed_at is not None for key in item.key_ids)
 
@@ -124,6 +123,12 @@ def end_of(parts: Parts, archive: Archive) -> End:
     for act in ONCE:
         targets = Counter(item.entry.target for item in entries if item.entry.act is act)
         assert all(count == 1 for count in targets.values()), f"{act} happened twice to one communication"
+    certified = {Act.INACCESSIBLE: Counter[str | None](), Act.COMPLETE: Counter[str | None]()}
+    for item in tombstones_of(parts).values():
+        certified[Act.INACCESSIBLE][item.inaccessible_in] += item.stage is not Stage.SHREDDED
+        certified[Act.COMPLETE][item.complete_in] += item.stage is Stage.COMPLETE
+    for act, counts in certified.items():
+        assert +counts == _counts(entries, act), f"{act}: certificates, tombstones and log do not agree"
     rows = rows_of(parts)
     wrapping = [key for key in parts.keyring.list() if key.kind == "wrap"]
     return End(
@@ -140,13 +145,24 @@ def end_of(parts: Parts, archive: Archive) -> End:
         objects=len(objects_of(parts)),
         uploads=len(list(parts.store.list_uploads(""))),
         destroyed=tuple(sorted(item.stage.value for item in tombstones_of(parts).values())),
-        acts=tuple((act.value, sum(item.entry.act is act for item in entries)) for act in ONCE),
+        acts=tuple((act.value, sum(_counts(entries, act).values())) for act in ONCE),
         points=len(_column(parts, "select id from contact_points")),
         intended=len(ledger_items(parts, LedgerKind.INTENT)),
         done=len(ledger_items(parts, LedgerKind.DONE)),
         living=tuple(sorted(key.id.split("/", 1)[0] for key in wrapping if key.destroyed_at is None)),
         dead=tuple(sorted(key.id.split("/", 1)[0] for key in wrapping if key.destroyed_at is not None)),
     )
+
+
+def _counts(entries: list[SequencedEntry], act: Act) -> Counter[str | None]:
+    """How many communications each entry of the act is about, by its target."""
+    counts: Counter[str | None] = Counter()
+    for item in entries:
+        if item.entry.act is act:
+            count = item.entry.detail.get("count", 1)
+            assert isinstance(count, int)
+            counts[item.entry.target] += count
+    return counts
 
 
 def audit_of(parts: Parts) -> list[SequencedEntry]:

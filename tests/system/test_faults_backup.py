@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from recvault.domain.access import Role
+from recvault.domain.destruction import Stage
 from recvault.domain.errors import KeyDestroyed, LedgerFailure
 from recvault.domain.purpose import Purpose
 from tests.support.aftermath import content_of, end_of, objects_of, rows_of, tombstones_of
@@ -87,7 +88,7 @@ def test_what_was_destroyed_stays_destroyed_and_what_lives_opens(tmp_path: Path)
                 again.archive.purge.run("worker-1")
                 again.later(minutes=6)
             assert [row.id for row in rows_of(old)] == [living.id] and len(objects_of(old)) == 1
-            assert tombstones_of(old)[due.id].certificate_complete
+            assert tombstones_of(old)[due.id].stage is Stage.COMPLETE
             end_of(old, again.archive)
 
 
@@ -128,7 +129,7 @@ def test_what_is_kept_past_its_day_is_not_lost_for_the_archive_that_runs(tmp_pat
                 again.archive.purge.run("worker-1")
                 again.later(minutes=6)
             assert set(tombstones_of(old)) == {due.id}
-            assert tombstones_of(old)[due.id].certificate_complete
+            assert tombstones_of(old)[due.id].stage is Stage.COMPLETE
             assert {row.id for row in rows_of(old)} == {held.id, receipt.id}
             with pytest.raises(KeyDestroyed):
                 again.archive.retrieval.open(

@@ -14,6 +14,7 @@ from typing_extensions import override
 from recvault.adapters.memory_objects import MemoryObjectStore
 from recvault.adapters.system import FixedClock
 from recvault.domain.access import Role
+from recvault.domain.destruction import Stage
 from recvault.domain.errors import RecvaultError, Unavailable
 from recvault.domain.ports.objects import DeleteFailure, ObjectStore, ObjectVersion
 from recvault.domain.purpose import Purpose
@@ -114,7 +115,7 @@ def test_a_jump_of_all_clocks_between_two_runs_is_survived(prepare: Callable[[Wo
             world.archive.purge.run("worker-1")
             world.later(minutes=6)
         look(parts, world.archive)
-        assert all(item.certificate_complete for item in tombstones_of(parts).values())
+        assert all(item.stage is Stage.COMPLETE for item in tombstones_of(parts).values())
         end_of(parts, world.archive)
 
 

@@ -1,8 +1,9 @@
 """Destruction: what is known of a communication after its key is gone, and what a certificate says.
 
 A :class:`Destruction` is the tombstone. It holds no personal data: random ids, a keyed hash of the source's id, sizes,
-salted digests, times. Stages follow DESIGN: *inaccessible* once the data key is gone and every object version was
-looked for and not found; *complete* once every key that ever wrapped the data key is gone as well.
+salted digests, times. A :class:`BatchCertificate` is one signature over many of them. Stages follow DESIGN: *inaccessible*
+once the data key is gone and every object version was looked for and not found; *complete* once every key that ever wrapped
+the data key is gone as well.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from recvault.domain.ids import require_aware
 
 
 class Stage(StrEnum):
@@ -32,7 +35,9 @@ class Trigger(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destruction:
     """The tombstone of one communication. ``facts`` is the frozen evidence taken when it was shredded (JSON values,
-    see ``services.purge``); ``key_ids`` are all keys that ever wrapped its data key."""
+    see ``services.purge``); ``key_ids`` are all keys that ever wrapped its data key. ``inaccessible_in`` and ``complete_in``
+    name the batch certificates that it is a leaf of; the two texts are certificates of its own, as earlier versions of the
+    program issued them."""
 
     communication_id: str
     source_id: str
@@ -47,6 +52,23 @@ class Destruction:
     complete_at: datetime | None = None
     certificate_inaccessible: str | None = None
     certificate_complete: str | None = None
+    inaccessible_in: str | None = None
+    complete_in: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchCertificate:
+    """One signed document about many destructions. ``leaves`` are the hashes of the Merkle tree whose root it signs
+    (``domain.merkle``), one for each communication; ``document`` is the signed envelope as text."""
+
+    id: str
+    stage: Stage
+    issued_at: datetime
+    leaves: tuple[bytes, ...]
+    document: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "issued_at", require_aware(self.issued_at, "issued_at"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

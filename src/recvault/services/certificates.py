@@ -1,32 +1,39 @@
-"""Certificates of destruction: what they say, how they are issued, how anybody verifies one offline.
+"""Certificates of destruction: what they say, how they are issued, and what of them is shown of one communication.
 
 A certificate claims what was seen and no more (LAW, Destruction; NIST SP 800-88 Rev. 1, appendix G lists what such a
-document should tell). It is a DSSE envelope (``sealing.envelope``) signed by the archive's certificate key; verifying
-takes the file and the public key, nothing else. No names, numbers or file names of persons stand in it.
+document should tell). One signed document stands for a whole batch: it carries the root of a Merkle tree (RFC 9162) whose
+leaves say what was destroyed, one for each communication, so that each can still be shown alone, with its leaf and the way
+from there to the root. No names, numbers or file names of persons stand in either. How a stranger verifies them is
+``certificate_checks``; what is in older certificates, one signature for each item, is read and never issued any more.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recvault.domain.communication import Communication
-from recvault.domain.destruction import Destruction, Stage
-from recvault.domain.errors import CertificateInvalid, KeyNotFound, Tampered
-from recvault.domain.ids import canonical_json, is_uuid7
+from recvault.domain.destruction import BatchCertificate, Destruction, Stage
+from recvault.domain.errors import CertificateInvalid, KeyNotFound
+from recvault.domain.ids import canonical_json, uuid7
+from recvault.domain.merkle import inclusion_proof, leaf_hash, tree_root
+from recvault.domain.ports.database import UnitOfWork
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.system import Entropy
-from recvault.sealing.envelope import seal_envelope, unseal_envelope
+from recvault.sealing.envelope import seal_envelope
+from recvault.services.certificate_checks import LEAF_SCHEMA, PAYLOAD_TYPE, PROOF_SCHEMA, SCHEMA, verify_certificate
+
+__all__ = ["SIGNING_KEY", "Certificates", "Issuer", "leaf_of", "verify_certificate"]
 
 SIGNING_KEY = "sign/certificate/1"
-PAYLOAD_TYPE = "application/vnd.recvault.certificate+json"
-SCHEMA = "recvault/certificate/v1"
 METHOD = "cryptographic erasure of the data key, then deletion of every object version"
 ALGORITHM = "Cobblestone-256 (AES-256-GCM); data key wrapped with AES-256-GCM"
-LOOKED_FOR = "all object versions, delete markers and open uploads under the item's prefix were listed"
+LOOKED_FOR = "all object versions, delete markers and open uploads under each item's prefix were listed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +46,7 @@ class Issuer:
 
 
 class Certificates:
-    """Takes evidence when something is shredded, and issues the two certificates."""
+    """Takes evidence when something is shredded, and issues the two certificates of a batch."""
 
     def __init__(self, *, keyring: Keyring, entropy: Entropy, issuer: Issuer) -> None:
         self._keyring = keyring
@@ -71,40 +78,84 @@ class Certificates:
             "started_at": started_at.isoformat(),
         }
 
-    def inaccessible(self, item: Destruction, *, absent_at: datetime) -> str:
-        """The first certificate: data key gone, no version of any object found."""
+    def inaccessible(self, items: Sequence[Destruction], *, absent_at: datetime) -> BatchCertificate:
+        """The first certificate: data keys gone, no version of any object found."""
+        last = max(item.shredded_at for item in items)
         # A playback under way may go on until its objects are gone.
-        unreachable = max(item.shredded_at + timedelta(seconds=self._keyring.cache_seconds), absent_at)
-        return self._sign(
-            {
-                **self._common(item, Stage.INACCESSIBLE, absent_at),
-                "evidence": dict(item.facts),
-                "verification": {"method": LOOKED_FOR, "result": "none found", "at": absent_at.isoformat()},
-                "claims": {
-                    "content_unreachable_since": unreachable.isoformat(),
-                    "keys_still_alive": [key_id for key_id in item.key_ids if self._may_open(key_id)],
-                    "note": "a backup of the database made before the erasure still opens the item until these keys "
-                    "are destroyed; the certificate of stage 'complete' says when they were",
-                },
-            }
-        )
+        unreachable = max(last + timedelta(seconds=self._keyring.cache_seconds), absent_at)
+        keys = sorted({key_id for item in items for key_id in item.key_ids})
+        facts: dict[str, object] = {
+            "batches": sorted({item.batch for item in items}),
+            "triggers": Counter(sorted(item.trigger.value for item in items)),
+            "policies": _distinct(item.facts.get("policy") for item in items),
+            "places": _distinct(item.facts.get("place") for item in items),
+            "shredded": {"first": min(item.shredded_at for item in items).isoformat(), "last": last.isoformat()},
+            "verification": {"method": LOOKED_FOR, "result": "none found", "at": absent_at.isoformat()},
+            "claims": {
+                "content_unreachable_since": unreachable.isoformat(),
+                "keys_still_alive": [key_id for key_id in keys if self._may_open(key_id)],
+                "note": "a backup of the database made before the erasure still opens the items until these keys "
+                "are destroyed; the certificate of stage 'complete' says when they were",
+            },
+        }
+        return self._issue(Stage.INACCESSIBLE, items, facts, issued_at=absent_at)
 
-    def complete(self, item: Destruction, *, keys: Mapping[str, datetime], now: datetime) -> str:
-        """The second certificate: every key that ever wrapped the data key is gone from every keyring replica."""
-        first = (item.certificate_inaccessible or "").encode()
-        return self._sign(
-            {
-                **self._common(item, Stage.COMPLETE, now),
-                "keys": [{"id": key, "destroyed_at": at.isoformat()} for key, at in sorted(keys.items())],
-                "keyring_places": sorted(replica.place for replica in self._keyring.replicas()),
-                "inaccessible_certificate_sha256": hashlib.sha256(first).hexdigest(),
-                "claims": {
-                    "content_unreachable_from_backups_since": max(keys.values()).isoformat(),
-                    "note": "index data (ids, times, contact point, team, queue, case reference, tags) may stand in backups of "
-                    "the database until those end; copies handed out are outside the archive; offline copies of the "
-                    "keyring are not covered",
-                },
-            }
+    def complete(
+        self, items: Sequence[Destruction], *, keys: Mapping[str, datetime], now: datetime
+    ) -> BatchCertificate:
+        """The second certificate: every key that ever wrapped one of the data keys is gone from every keyring replica."""
+        facts: dict[str, object] = {
+            "keys": [{"id": key, "destroyed_at": at.isoformat()} for key, at in sorted(keys.items())],
+            "keyring_places": sorted(replica.place for replica in self._keyring.replicas()),
+            "claims": {
+                "content_unreachable_from_backups_since": max(keys.values()).isoformat(),
+                "note": "index data (ids, times, contact point, team, queue, case reference, tags) may stand in backups of "
+                "the database until those end; copies handed out are outside the archive; offline copies of the "
+                "keyring are not covered",
+            },
+        }
+        return self._issue(Stage.COMPLETE, items, facts, issued_at=now)
+
+    def files(self, unit: UnitOfWork, item: Destruction) -> dict[Stage, str]:
+        """The certificates of one communication as files, each verifiable alone, by stage.
+
+        CertificateInvalid when its tombstone is not what was certified.
+        """
+        own = {Stage.INACCESSIBLE: item.certificate_inaccessible, Stage.COMPLETE: item.certificate_complete}
+        files = {stage: text for stage, text in own.items() if text is not None}
+        for stage, batch in ((Stage.INACCESSIBLE, item.inaccessible_in), (Stage.COMPLETE, item.complete_in)):
+            if batch is not None:
+                files[stage] = _proof(unit.destructions.certificate(batch), item)
+        return files
+
+    def public_key(self) -> bytes:
+        """The raw Ed25519 public key that verifies certificates."""
+        return self._keyring.public(SIGNING_KEY)
+
+    def _issue(
+        self, stage: Stage, items: Sequence[Destruction], facts: Mapping[str, object], *, issued_at: datetime
+    ) -> BatchCertificate:
+        leaves = tuple(leaf_hash(leaf_of(item, stage)) for item in items)
+        certificate_id = uuid7(issued_at, self._entropy.bytes(10))
+        body = {
+            "schema": SCHEMA,
+            "stage": stage.value,
+            "certificate": certificate_id,
+            "controller": {"name": self._issuer.controller, "business_id": self._issuer.business_id},
+            "count": len(leaves),
+            "tree": {"hash": "RFC 9162 SHA-256", "root": tree_root(leaves).hex()},
+            "method": METHOD,
+            "algorithm": ALGORITHM,
+            "issued_at": issued_at.isoformat(),
+            "actor": "system:purge",
+            "tool": f"recvault {self._issuer.version}",
+            **facts,
+        }
+        envelope = seal_envelope(
+            canonical_json(body), PAYLOAD_TYPE, SIGNING_KEY, lambda m: self._keyring.sign(SIGNING_KEY, m)
+        )
+        return BatchCertificate(
+            id=certificate_id, stage=stage, issued_at=issued_at, leaves=leaves, document=envelope.decode()
         )
 
     def _may_open(self, key_id: str) -> bool:
@@ -114,49 +165,52 @@ class Certificates:
         except KeyNotFound:
             return True
 
-    def public_key(self) -> bytes:
-        """The raw Ed25519 public key that verifies certificates."""
-        return self._keyring.public(SIGNING_KEY)
 
-    def _common(self, item: Destruction, stage: Stage, issued_at: datetime) -> dict[str, object]:
-        return {
-            "schema": SCHEMA,
-            "stage": stage.value,
-            "item": item.communication_id,
+def leaf_of(item: Destruction, stage: Stage) -> bytes:
+    """What a batch certificate of the stage says of one communication: canonical JSON, computed from its tombstone alone."""
+    leaf: dict[str, object] = {
+        "schema": LEAF_SCHEMA,
+        "stage": stage.value,
+        "item": item.communication_id,
+        "key_ids": list(item.key_ids),
+        "shredded_at": item.shredded_at.isoformat(),
+    }
+    if stage is Stage.COMPLETE:
+        own = item.certificate_inaccessible
+        first = leaf_hash(leaf_of(item, Stage.INACCESSIBLE)) if own is None else hashlib.sha256(own.encode()).digest()
+        return canonical_json(leaf | {"leaf_inaccessible" if own is None else "file_inaccessible": first.hex()})
+    return canonical_json(
+        leaf
+        | {
             "source": item.source_id,
-            "controller": {"name": self._issuer.controller, "business_id": self._issuer.business_id},
             "batch": item.batch,
             "trigger": item.trigger.value,
-            "method": METHOD,
-            "algorithm": ALGORITHM,
-            "shredded_at": item.shredded_at.isoformat(),
-            "issued_at": issued_at.isoformat(),
-            "actor": "system:purge",
-            "tool": f"recvault {self._issuer.version}",
+            "evidence": dict(item.facts),
         }
-
-    def _sign(self, body: Mapping[str, object]) -> str:
-        envelope = seal_envelope(
-            canonical_json(body), PAYLOAD_TYPE, SIGNING_KEY, lambda m: self._keyring.sign(SIGNING_KEY, m)
-        )
-        return envelope.decode()
+    )
 
 
-def verify_certificate(envelope: bytes, public_key: bytes) -> dict[str, object]:
-    """Verifies a certificate from its bytes and the raw public key alone; returns what it says.
-
-    Raises CertificateInvalid when the signature, the kind of document or its content does not hold together.
-    """
+def _proof(certificate: BatchCertificate, item: Destruction) -> str:
+    leaf = leaf_of(item, certificate.stage)
     try:
-        payload = unseal_envelope(envelope, PAYLOAD_TYPE, public_key)
-    except Tampered as fault:
-        raise CertificateInvalid(str(fault)) from fault
-    body: dict[str, object] = json.loads(payload)
-    if body.get("schema") != SCHEMA:
-        raise CertificateInvalid("the certificate is of an unknown schema; use a newer program")
-    if not is_uuid7(str(body.get("item"))) or body.get("stage") not in (Stage.INACCESSIBLE, Stage.COMPLETE):
-        raise CertificateInvalid("the certificate names no item or no stage; it was not issued by this program")
-    shredded = datetime.fromisoformat(str(body["shredded_at"]))
-    if datetime.fromisoformat(str(body["issued_at"])) < shredded:
-        raise CertificateInvalid("the certificate was issued before the destruction it certifies")
-    return body
+        index = certificate.leaves.index(leaf_hash(leaf))
+    except ValueError:
+        raise CertificateInvalid(
+            f"the tombstone of {item.communication_id} is not what its certificate was issued about: the database was "
+            "altered; compare it with a backup"
+        ) from None
+    return canonical_json(
+        {
+            "schema": PROOF_SCHEMA,
+            "certificate": json.loads(certificate.document),
+            "index": index,
+            "leaf": base64.b64encode(leaf).decode(),
+            "proof": [base64.b64encode(node).decode() for node in inclusion_proof(certificate.leaves, index)],
+        }
+    ).decode()
+
+
+def _distinct(values: Iterable[object]) -> list[object]:
+    """The different ones among JSON objects, in a fixed order."""
+    texts = {canonical_json(value) for value in values if isinstance(value, Mapping)}
+    return [json.loads(text) for text in sorted(texts)]

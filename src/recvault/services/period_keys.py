@@ -79,8 +79,9 @@ class PeriodKeys:
         wrapped = self.wrap(communication.id, key_id, self.unwrap(communication))
         unit.communications.rewrap(communication.id, key_id=key_id, wrapped_key=wrapped)
 
-    def gone_since(self, key_ids: Collection[str]) -> dict[str, datetime] | None:
-        """Since when each of the keys is gone from every place, by the keyring's own word; None while one may still open."""
+    def gone_since(self, key_ids: Collection[str]) -> dict[str, datetime]:
+        """Since when each of the keys is gone from every place, by the keyring's own word; those that may still open are
+        absent."""
         lease = timedelta(seconds=self._keyring.cache_seconds)
         gone: dict[str, datetime] = {}
         for key_id in key_ids:
@@ -88,9 +89,8 @@ class PeriodKeys:
                 at = self._keyring.info(key_id).destroyed_at
             except KeyNotFound:
                 at = None
-            if at is None or at + lease > self._clock.now():
-                return None
-            gone[key_id] = at
+            if at is not None and at + lease <= self._clock.now():
+                gone[key_id] = at
         return gone
 
     def close_due(self) -> list[str]:

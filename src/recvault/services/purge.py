@@ -20,10 +20,11 @@ from datetime import datetime, timedelta
 
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, State
-from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
+from recvault.domain.destruction import BatchCertificate, Destruction, DueItem, Stage, Trigger
 from recvault.domain.errors import Conflict, NotFound, StoreUnavailable
 from recvault.domain.ids import uuid7
 from recvault.domain.ledger import LedgerKind
+from recvault.domain.merkle import tree_root
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
@@ -249,15 +250,20 @@ class Purge:
         tombstones = unit.destructions.find([item.communication_id for item in items])
         if len(tombstones) != len(items):
             raise NotFound("an item that was shredded has no tombstone; run 'recvault doctor'")
-        certificates = {
+        shredded = [tombstones[name] for name in sorted(tombstones) if tombstones[name].stage is Stage.SHREDDED]
+        if shredded:
             # A clock that was set back meanwhile must not date the look before the shredding.
-            name: self._certificates.inaccessible(tombstone, absent_at=max(absent_at, tombstone.shredded_at))
-            for name, tombstone in tombstones.items()
-            if tombstone.stage is Stage.SHREDDED
-        }
-        unit.destructions.set_inaccessible(certificates, at=absent_at)
-        self._audit.record_each(unit, actor=ACTOR, act=Act.INACCESSIBLE, targets=certificates)
+            looked_at = max([absent_at, *(item.shredded_at for item in shredded)])
+            self._issue(unit, self._certificates.inaccessible(shredded, absent_at=looked_at), shredded, at=absent_at)
         unit.communications.remove(items, worker=worker)
+
+    def _issue(
+        self, unit: UnitOfWork, certificate: BatchCertificate, items: Sequence[Destruction], *, at: datetime
+    ) -> None:
+        unit.destructions.certify(certificate, [item.communication_id for item in items], at=at)
+        act = Act.COMPLETE if certificate.stage is Stage.COMPLETE else Act.INACCESSIBLE
+        detail = {"count": len(items), "root": tree_root(certificate.leaves).hex()}
+        self._audit.record(unit, actor=ACTOR, act=act, target=certificate.id, detail=detail)
 
     # --- afterwards
 
@@ -270,26 +276,23 @@ class Purge:
             try:
                 with self._database.begin() as unit:
                     ready = unit.destructions.completable(self._limits.batch)
-                    for item in ready:
-                        if self._complete_one(unit, item):
-                            done.append(item.communication_id)
-                        elif item.communication_id not in report.stopped:
-                            report.stopped.append(item.communication_id)
+                    done = self._complete_batch(unit, ready)
                     unit.commit()
             except Conflict:
                 return  # another worker issues them just now
             report.completed += done
+            refused = {item.communication_id for item in ready} - set(done) - set(report.stopped)
+            report.stopped += sorted(refused)
             more = len(ready) == self._limits.batch and bool(done)
 
-    def _complete_one(self, unit: UnitOfWork, item: Destruction) -> bool:
-        keys = self._period_keys.gone_since(item.key_ids)
-        if keys is None:
-            return False
-        now = self._clock.now()
-        certificate = self._certificates.complete(item, keys=keys, now=now)
-        unit.destructions.set_complete(item.communication_id, at=now, certificate=certificate)
-        self._audit.record(unit, actor=ACTOR, act=Act.COMPLETE, target=item.communication_id)
-        return True
+    def _complete_batch(self, unit: UnitOfWork, ready: Sequence[Destruction]) -> list[str]:
+        gone = self._period_keys.gone_since({key_id for item in ready for key_id in item.key_ids})
+        items = [item for item in ready if gone.keys() >= set(item.key_ids)]
+        if items:
+            keys = {key_id: gone[key_id] for item in items for key_id in item.key_ids}
+            now = self._clock.now()
+            self._issue(unit, self._certificates.complete(items, keys=keys, now=now), items, at=now)
+        return [item.communication_id for item in items]
 
     def recheck(self) -> list[str]:
         """Looks again for what was certified in the last 30 days; returns ids that came back and were deleted again."""
@@ -322,7 +325,7 @@ class Purge:
         return self.absent(item.communication_id)
 
     def _obstacle(self, now: datetime) -> str | None:
-        """Why nothing may be destroyed now: no signed policy, or clocks that disagree."""
+        """Why nothing may be destroyed now: no signed policy or clocks that disagree."""
         with self._database.read() as unit:
             policy = unit.policies.active()
         if policy is None or policy.signed_by is None:

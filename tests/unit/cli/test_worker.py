@@ -14,6 +14,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from structlog.testing import capture_logs
 
 from recvault.domain.access import Role
+from recvault.domain.destruction import Stage
 from recvault.domain.errors import StoreUnavailable
 from recvault.interfaces.worker import Outcome, Rhythm, Tick, Worker
 from tests.support.archives import World, make_world
@@ -54,7 +55,7 @@ def test_a_running_worker_numbers_entries_and_destroys_what_a_night_left(world: 
     finally:
         worker.stop()
     with world.archive.database.read() as unit:
-        assert unit.destructions.get(stored.id).certificate_inaccessible is not None
+        assert unit.destructions.get(stored.id).stage is not Stage.SHREDDED
 
 
 def test_what_became_due_since_the_last_night_waits_for_the_next(world: World) -> None:

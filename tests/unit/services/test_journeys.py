@@ -24,6 +24,7 @@ from recvault.domain.errors import (
 from recvault.domain.purpose import Purpose
 from recvault.services.certificates import verify_certificate
 from tests.support.archives import World, make_world
+from tests.support.certificates import certificate_of, verified
 
 CALL = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(range(256)) * 300
 
@@ -168,11 +169,8 @@ def test_what_is_due_is_destroyed_and_certified(world: World) -> None:
     with pytest.raises(Destroyed):
         world.store("call-1", CALL)
     with world.archive.database.read() as unit:
-        tombstone = unit.destructions.get(receipt.id)
         assert unit.communications.get(kept.id).wrapped_key is not None
-    body = verify_certificate(
-        (tombstone.certificate_inaccessible or "").encode(), world.archive.certificates.public_key()
-    )
+    body = verified(world.archive, receipt.id)
     assert body["item"] == receipt.id and body["stage"] == "inaccessible"
 
 
@@ -187,7 +185,7 @@ def test_the_certificate_is_complete_when_the_day_key_is_gone(world: World) -> N
     with world.archive.database.read() as unit:
         tombstone = unit.destructions.get(receipt.id)
     assert tombstone.stage is Stage.COMPLETE
-    body = verify_certificate((tombstone.certificate_complete or "").encode(), world.archive.certificates.public_key())
+    body = verified(world.archive, receipt.id, Stage.COMPLETE)
     assert body["stage"] == "complete"
 
 
@@ -195,13 +193,11 @@ def test_an_altered_certificate_does_not_verify(world: World) -> None:
     world.store("call-1", CALL)
     world.later(days=190)
     (destroyed,) = world.archive.purge.run("worker-1").destroyed
-    with world.archive.database.read() as unit:
-        envelope = unit.destructions.get(destroyed).certificate_inaccessible or ""
+    envelope = certificate_of(world.archive, destroyed)
+    place = len('{"certificate":{"payload":"') + 40
+    altered = envelope[:place] + ("A" if envelope[place] != "A" else "B") + envelope[place + 1 :]
     with pytest.raises(CertificateInvalid):
-        verify_certificate(
-            envelope.replace(envelope[40], "A" if envelope[40] != "A" else "B", 1).encode(),
-            world.archive.certificates.public_key(),
-        )
+        verify_certificate(altered.encode(), world.archive.certificates.public_key())
 
 
 @pytest.mark.parametrize("scope", ["communication", "customer"])
@@ -232,8 +228,7 @@ def test_a_hold_that_outlives_the_day_moves_the_key_to_the_frozen_month(world: W
         handler, reason="claim", review_on=world.clock.now().date() + timedelta(days=400), communication_id=receipt.id
     )
     world.later(days=190)
-    report = world.archive.purge.run("worker-1")
-    assert report.keys_destroyed
+    world.archive.purge.run("worker-1")
     with world.archive.database.read() as unit:
         row = unit.communications.get(receipt.id)
         assert row.key_id.startswith("frozen/")

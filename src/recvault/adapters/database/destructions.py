@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Update, bindparam, exists, literal, select, tuple_, update
+from sqlalchemy import Row, exists, literal, select, tuple_, update
 
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
-from recvault.adapters.database.tables import destruction_keys, destructions, period_keys
+from recvault.adapters.database.tables import batch_certificates, destruction_keys, destructions, period_keys
 from recvault.adapters.database.types import TEXT, Moment
-from recvault.domain.destruction import Destruction, Stage, Trigger
+from recvault.domain.destruction import BatchCertificate, Destruction, Stage, Trigger
 from recvault.domain.errors import Conflict
+from recvault.domain.merkle import DIGEST
 
 _d = destructions.c
 _PLAIN = (
     "communication_id", "source_id", "source_ref_hash", "batch", "facts", "shredded_at", "inaccessible_at",
-    "complete_at", "certificate_inaccessible", "certificate_complete",
+    "complete_at", "certificate_inaccessible", "certificate_complete", "inaccessible_in", "complete_in",
 )  # fmt: skip
+_BEFORE = {Stage.INACCESSIBLE: Stage.SHREDDED, Stage.COMPLETE: Stage.INACCESSIBLE}
 
 
 class SqlDestructions:
@@ -73,27 +75,43 @@ class SqlDestructions:
         )
         return next(iter(self._load(rows)), None)
 
-    def set_inaccessible(self, certificates: Mapping[str, str], *, at: datetime) -> None:
-        """See the port. NotFound when there is no tombstone; Conflict when it has that certificate."""
-        self._advance(
-            certificates,
-            Stage.SHREDDED,
-            update(destructions).values(
-                stage=Stage.INACCESSIBLE.value,
-                inaccessible_at=at,
-                looked_for_at=at,
-                certificate_inaccessible=bindparam("certificate"),
-            ),
+    def certify(self, certificate: BatchCertificate, communication_ids: Collection[str], *, at: datetime) -> None:
+        """See the port. Conflict also when the certificate's id exists."""
+        self._session.insert(
+            batch_certificates,
+            {
+                "id": certificate.id,
+                "stage": certificate.stage.value,
+                "issued_at": certificate.issued_at,
+                "leaves": b"".join(certificate.leaves),
+                "document": certificate.document,
+            },
         )
+        stage = certificate.stage
+        values: dict[str, Any] = {"stage": stage.value, f"{stage.value}_at": at, f"{stage.value}_in": certificate.id}
+        if stage is Stage.INACCESSIBLE:
+            values["looked_for_at"] = at
+        changed = 0
+        for batch in batches(communication_ids):
+            changed += self._session.change(
+                update(destructions)
+                .where(_d.communication_id.in_(batch), _d.stage == _BEFORE[stage].value)
+                .values(values)
+            )
+        if changed != len(communication_ids):
+            raise self._why_not(communication_ids, _BEFORE[stage])
 
-    def set_complete(self, communication_id: str, *, at: datetime, certificate: str) -> None:
-        """See the port. NotFound when there is no tombstone; Conflict unless ``inaccessible``."""
-        self._advance(
-            {communication_id: certificate},
-            Stage.INACCESSIBLE,
-            update(destructions).values(
-                stage=Stage.COMPLETE.value, complete_at=at, certificate_complete=bindparam("certificate")
-            ),
+    def certificate(self, certificate_id: str) -> BatchCertificate:
+        """See the port."""
+        row = self._session.first(select(batch_certificates).where(batch_certificates.c.id == certificate_id))
+        if row is None:
+            raise missing("certificate")
+        return BatchCertificate(
+            id=row.id,
+            stage=Stage(row.stage),
+            issued_at=row.issued_at,
+            leaves=tuple(row.leaves[at : at + DIGEST] for at in range(0, len(row.leaves), DIGEST)),
+            document=row.document,
         )
 
     def completable(self, limit: int) -> list[Destruction]:
@@ -139,16 +157,6 @@ class SqlDestructions:
             position = tuple_(literal(after[0], Moment()), literal(after[1], TEXT))
             statement = statement.where(tuple_(_d.shredded_at, _d.communication_id) < position)
         return self._load(self._session.rows(statement))
-
-    def _advance(self, certificates: Mapping[str, str], current: Stage, statement: Update) -> None:
-        if not certificates:
-            return
-        changed = self._session.change(
-            statement.where(_d.communication_id == bindparam("item"), _d.stage == literal(current.value)),
-            [{"item": item, "certificate": certificate} for item, certificate in certificates.items()],
-        )
-        if changed != len(certificates):
-            raise self._why_not(certificates, current)
 
     def _why_not(self, ids: Collection[str], current: Stage) -> Exception:
         """After a change that did not touch all: one of them is not there, or was not at the stage."""

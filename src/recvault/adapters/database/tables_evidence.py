@@ -67,8 +67,11 @@ class DestructionColumns(TypedColumns):
     certificate_inaccessible: Named[str | None] = Column(TEXT)
     certificate_complete: Named[str | None] = Column(TEXT)
     looked_for_at: Named[datetime | None] = Column(Moment)
+    inaccessible_in: Named[str | None] = Column(TEXT)
+    complete_in: Named[str | None] = Column(TEXT)
 
 
+# A certificate is a text of the row's own (as earlier versions issued them) or a leaf of a batch certificate.
 destructions = Table(
     "destructions",
     metadata,
@@ -76,11 +79,13 @@ destructions = Table(
     one_of("trigger", Trigger),
     one_of("stage", Stage),
     CheckConstraint(
-        "stage = 'shredded' OR (inaccessible_at IS NOT NULL AND certificate_inaccessible IS NOT NULL)",
+        "stage = 'shredded' OR (inaccessible_at IS NOT NULL AND "
+        "(certificate_inaccessible IS NOT NULL OR inaccessible_in IS NOT NULL))",
         name="inaccessible",
     ),
     CheckConstraint(
-        "(stage = 'complete') = (complete_at IS NOT NULL AND certificate_complete IS NOT NULL)",
+        "(stage = 'complete') = (complete_at IS NOT NULL AND "
+        "(certificate_complete IS NOT NULL OR complete_in IS NOT NULL))",
         name="complete",
     ),
     Index("ix_destructions_shredded_at", "shredded_at", "communication_id"),
@@ -99,6 +104,25 @@ class DestructionKeyColumns(TypedColumns):
 
 
 destruction_keys = Table("destruction_keys", metadata, DestructionKeyColumns, Index(None, "key_id"))
+
+
+class BatchCertificateColumns(TypedColumns):
+    id: Named[str] = Column(TEXT, primary_key=True)
+    stage: Named[str] = Column(TEXT)
+    issued_at: Named[datetime] = Column(Moment)
+    leaves: Named[bytes] = Column(LargeBinary)
+    document: Named[str] = Column(TEXT)
+
+
+# ``leaves``: the tree's hashes one after the other, 32 bytes each.
+batch_certificates = Table(
+    "batch_certificates",
+    metadata,
+    BatchCertificateColumns,
+    CheckConstraint("stage IN ('inaccessible', 'complete')", name="stage"),
+    CheckConstraint("length(leaves) > 0 AND length(leaves) % 32 = 0", name="leaves"),
+    Index(None, "issued_at", "id"),
+)
 
 
 class AuditEntryColumns(TypedColumns):

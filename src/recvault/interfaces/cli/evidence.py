@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recvault.domain.destruction import Destruction
+from recvault.domain.destruction import Destruction, Stage
 from recvault.domain.errors import Conflict, InvalidInput
 from recvault.interfaces.cli.session import Json, answer, archive_of, read_file, table, write_new
+from recvault.services.certificate_checks import verify_certificate
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
@@ -94,8 +93,9 @@ def certificate_list(
 def certificate_show(context: typer.Context, communication: str, json_: Json = False) -> None:
     """What the certificates of one destroyed communication say."""
     with archive_of(context) as archive:
-        item = _destruction(archive, communication)
-    said = {stage.value: _payload(text) for stage in CertificateStage if (text := _certificate(item, stage))}
+        item, files = _destruction(archive, communication)
+        public = archive.certificates.public_key()
+    said = {stage.value: verify_certificate(text.encode(), public) for stage, text in files.items()}
     lines = [f"{communication}: {item.stage.value}"]
     for stage, body in said.items():
         lines += [f"certificate {stage}:", *_lines(body)]
@@ -112,11 +112,9 @@ def certificate_export(
 ) -> None:
     """Write a certificate to a file that 'certificate verify' reads anywhere."""
     with archive_of(context) as archive:
-        item = _destruction(archive, communication)
-    wanted = stage or (
-        CertificateStage.COMPLETE if item.certificate_complete is not None else CertificateStage.INACCESSIBLE
-    )
-    text = _certificate(item, wanted)
+        item, files = _destruction(archive, communication)
+    wanted = Stage(stage or (Stage.COMPLETE if Stage.COMPLETE in files else Stage.INACCESSIBLE))
+    text = files.get(wanted)
     if text is None:
         raise Conflict(f"the certificate '{wanted}' is not issued yet; the destruction stands at '{item.stage}'")
     write_new(out, text.encode(), mode=0o644)
@@ -146,8 +144,6 @@ def certificate_verify(
     json_: Json = False,
 ) -> None:
     """Verify a certificate from the file and the public key alone; needs no archive. Ends with 1 when it is not genuine."""
-    from recvault.services.certificates import verify_certificate
-
     body = verify_certificate(read_file(file, CERTIFICATE_LIMIT), raw_public_key(read_file(key, CERTIFICATE_LIMIT)))
     answer({"genuine": True, "certificate": body}, [f"genuine: {file}", *_lines(body)], as_json=json_)
 
@@ -175,19 +171,11 @@ def raw_public_key(pem: bytes) -> bytes:
     return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def _destruction(archive: Archive, communication: str) -> Destruction:
+def _destruction(archive: Archive, communication: str) -> tuple[Destruction, dict[Stage, str]]:
+    """The tombstone and its certificates' files by stage."""
     with archive.database.read() as unit:
-        return unit.destructions.get(communication)
-
-
-def _certificate(item: Destruction, stage: CertificateStage) -> str | None:
-    return item.certificate_complete if stage is CertificateStage.COMPLETE else item.certificate_inaccessible
-
-
-def _payload(envelope: str) -> dict[str, Any]:
-    """What an envelope of our own database says (DSSE: the payload is base64)."""
-    value: dict[str, Any] = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
-    return value
+        item = unit.destructions.get(communication)
+        return item, archive.certificates.files(unit, item)
 
 
 def _lines(value: object, before: str = "  ") -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from recvault.domain.communication import Channel, Communication, Direction, Receipt, SearchQuery, State
 from recvault.domain.customer import Agent, Customer
-from recvault.domain.destruction import Destruction
+from recvault.domain.destruction import Destruction, Stage
 from recvault.domain.errors import InvalidInput
 from recvault.domain.holds import Hold
 from recvault.domain.purpose import Purpose
@@ -252,8 +253,8 @@ def agent_json(agent: Agent) -> dict[str, Any]:
     }
 
 
-def destruction_json(item: Destruction) -> dict[str, Any]:
-    """A tombstone with its certificates (DSSE envelopes as text)."""
+def destruction_json(item: Destruction, certificates: Mapping[Stage, str]) -> dict[str, Any]:
+    """A tombstone with its certificates (files as text, each verifiable alone)."""
     return {
         "communication_id": item.communication_id,
         "stage": item.stage.value,
@@ -262,8 +263,8 @@ def destruction_json(item: Destruction) -> dict[str, Any]:
         "inaccessible_at": None if item.inaccessible_at is None else item.inaccessible_at.isoformat(),
         "complete_at": None if item.complete_at is None else item.complete_at.isoformat(),
         "certificates": {
-            "inaccessible": item.certificate_inaccessible,
-            "complete": item.certificate_complete,
+            "inaccessible": certificates.get(Stage.INACCESSIBLE),
+            "complete": certificates.get(Stage.COMPLETE),
         },
     }
 

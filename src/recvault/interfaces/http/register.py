@@ -98,7 +98,8 @@ def destruction(communication_id: str, actor: ActorDep, archive: ArchiveDep) -> 
     """The tombstone and certificates of what was destroyed."""
     archive.access.require(actor, Action.CERTIFICATE_READ)
     with archive.database.read() as unit:
-        return destruction_json(unit.destructions.get(communication_id))
+        item = unit.destructions.get(communication_id)
+        return destruction_json(item, archive.certificates.files(unit, item))
 
 
 @router.get("/certificate-key")

@@ -109,50 +109,47 @@ def find_destruction(page: PageDep, fields: FieldsDep) -> Response:
 @router.get("/destructions/{communication_id}")
 def show_destruction(communication_id: str, page: PageDep) -> Response:
     """Tombstone and certificates."""
-    item = _item(page, communication_id)
+    item, files = _item(page, communication_id)
     facts = _facts(item.facts)
     return page.render(
         "destruction.html",
         item=item,
         facts=facts,
         signer=_people(page, {facts.signed_by}).get(facts.signed_by, ""),
-        certificates=[_checked(page, item, stage, envelope, at) for stage, envelope, at in _envelopes(item)],
+        certificates=[_checked(page, item, stage, file, _issued(item, stage)) for stage, file in files.items()],
         public_key=base64.b64encode(page.archive.certificates.public_key()).decode(),
     )
 
 
 @router.get("/destructions/{communication_id}/certificate/{stage}")
 def download_certificate(communication_id: str, stage: str, page: PageDep) -> Response:
-    """The certificate's file, as it was signed."""
-    item = _item(page, communication_id)
-    found = {s.value: envelope for s, envelope, _ in _envelopes(item)}.get(stage)
-    if found is None:
+    """The certificate's file: what was signed, and the proof that the communication is part of it."""
+    item, files = _item(page, communication_id)
+    if stage not in _STAGES or (found := files.get(_STAGES[stage])) is None:
         raise NotFound("there is no such certificate")
     name = f"recvault-certificate-{item.communication_id}-{_STAGES[stage].value}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(found, media_type="application/json", headers=headers)
 
 
-def _item(page: Page, communication_id: str) -> Destruction:
+def _item(page: Page, communication_id: str) -> tuple[Destruction, dict[Stage, str]]:
+    """The tombstone and its certificates' files by stage."""
     page.archive.access.require(page.actor, Action.CERTIFICATE_READ)
     with page.archive.database.read() as unit:
-        found = unit.destructions.find([communication_id])
-    if not found:
-        raise NotFound("there is no destroyed communication with this id")
-    return found[communication_id]
+        item = unit.destructions.find([communication_id]).get(communication_id)
+        if item is None:
+            raise NotFound("there is no destroyed communication with this id")
+        return item, page.archive.certificates.files(unit, item)
 
 
-def _envelopes(item: Destruction) -> list[tuple[Stage, str, datetime]]:
-    stages = (
-        (Stage.INACCESSIBLE, item.certificate_inaccessible, item.inaccessible_at),
-        (Stage.COMPLETE, item.certificate_complete, item.complete_at),
-    )
-    return [(stage, envelope, at) for stage, envelope, at in stages if envelope is not None and at is not None]
+def _issued(item: Destruction, stage: Stage) -> datetime:
+    at = item.complete_at if stage is Stage.COMPLETE else item.inaccessible_at
+    return at or item.shredded_at
 
 
-def _checked(page: Page, item: Destruction, stage: Stage, envelope: str, at: datetime) -> Checked:
+def _checked(page: Page, item: Destruction, stage: Stage, file: str, at: datetime) -> Checked:
     try:
-        body = verify_certificate(envelope.encode(), page.archive.certificates.public_key())
+        body = verify_certificate(file.encode(), page.archive.certificates.public_key())
     except CertificateInvalid:
         return Checked(stage=stage, issued_at=at, body=None)
     if body.get("item") != item.communication_id or body.get("stage") != stage.value:

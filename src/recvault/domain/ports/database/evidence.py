@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import ChainHead, Entry, SequencedEntry
-from recvault.domain.destruction import Destruction
+from recvault.domain.destruction import BatchCertificate, Destruction
 from recvault.domain.holds import Hold
 
 
@@ -83,11 +83,12 @@ class Destructions(Protocol):
     def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Destruction | None:
         """The tombstone of what a source named so."""
 
-    def set_inaccessible(self, certificates: Mapping[str, str], *, at: datetime) -> None:
-        """Stage ``inaccessible`` with the signed certificate of each, by communication."""
+    def certify(self, certificate: BatchCertificate, communication_ids: Collection[str], *, at: datetime) -> None:
+        """Stores the certificate, and those it is about reach its stage. Conflict when one of them is not at the stage
+        before, NotFound when one has no tombstone: then nothing of the unit can be kept."""
 
-    def set_complete(self, communication_id: str, *, at: datetime, certificate: str) -> None:
-        """Stage ``complete`` with its signed certificate."""
+    def certificate(self, certificate_id: str) -> BatchCertificate:
+        """NotFound when unknown."""
 
     def completable(self, limit: int) -> list[Destruction]:
         """Inaccessible ones none of whose keys is still undestroyed in ``period keys``, oldest first."""
