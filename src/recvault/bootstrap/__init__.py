@@ -66,6 +66,10 @@ from recvault.services.places import Places
 from recvault.services.proof import Proof
 from recvault.services.purge import Purge
 from recvault.services.retention import Retention
+from recvault.services.retention_desk import RetentionDesk
+from recvault.services.retention_endings import PurposeEndings
+from recvault.services.retention_events import RetentionEvents
+from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import Retrieval
 from recvault.services.streams import Streams
 from recvault.services.sweep import Sweeper
@@ -98,6 +102,10 @@ class Archive:
     period_keys: PeriodKeys
     edge_keys: EdgeKeys
     retention: Retention
+    retention_events: RetentionEvents
+    retention_desk: RetentionDesk
+    purpose_endings: PurposeEndings
+    overrides: Overrides
     customers: Customers
     places: Places
     ingest: Ingest
@@ -213,6 +221,10 @@ def assemble(
         period_keys=base.period_keys,
         edge_keys=EdgeKeys(database=database, keyring=keyring, audit=base.audit, clock=clock),
         retention=custody.retention,
+        retention_events=custody.retention_events,
+        retention_desk=custody.retention_desk,
+        purpose_endings=custody.purpose_endings,
+        overrides=custody.overrides,
         customers=custody.customers,
         places=custody.places,
         ingest=ingest(parts, base, custody),
@@ -246,7 +258,7 @@ def backups_without_database(config: Config) -> SealedBackups:
 def start(archive: Archive, *, demo: bool = False) -> None:
     """What must hold before anything is served: schema, keys, recovery kit stored, ledger followed, place allowed."""
     migrate_schema(archive.config)
-    archive.retention.activate(archive.config.retention.policy_file.read_text(encoding="utf-8"))
+    archive.retention.adopt(archive.config.retention.policy_file.read_text(encoding="utf-8"))
     for key_id in PERMANENT_KEYS:
         archive.keyring.info(key_id)
     if not demo and not archive.keyring.backup_confirmed():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypedDict
 
 from recvault import __version__
 from recvault.adapters.credentials import Argon2Hasher
@@ -43,6 +44,10 @@ from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.purge import Purge
 from recvault.services.retention import Retention
+from recvault.services.retention_desk import RetentionDesk
+from recvault.services.retention_endings import PurposeEndings
+from recvault.services.retention_events import RetentionEvents
+from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import KeyCache, Retrieval
 from recvault.services.streams import Streams
 from recvault.services.sweep import Sweeper
@@ -77,10 +82,23 @@ class Custody:
     """The rules of keeping: how long, for whom, where, and what stops a destruction."""
 
     retention: Retention
+    retention_events: RetentionEvents
+    retention_desk: RetentionDesk
+    purpose_endings: PurposeEndings
+    overrides: Overrides
     customers: Customers
     places: Places
     certificates: Certificates
     holds: Holds
+
+
+class _Moving(TypedDict):
+    """What every service that moves ends is made from."""
+
+    database: Database
+    retention: Retention
+    access: Access
+    audit: AuditLog
 
 
 def foundation(parts: Parts) -> Foundation:
@@ -111,16 +129,26 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
         clock=parts.clock,
         zone=zone,
     )
+    moving: _Moving = {
+        "database": parts.database,
+        "retention": retention,
+        "access": base.access,
+        "audit": base.audit,
+    }
+    events = RetentionEvents(**moving, clock=parts.clock, entropy=parts.entropy, zone=zone)
     return Custody(
         retention=retention,
+        retention_events=events,
+        retention_desk=RetentionDesk(**moving, clock=parts.clock, zone=zone),
+        purpose_endings=PurposeEndings(**moving, clock=parts.clock),
+        overrides=Overrides(**moving, zone=zone),
         customers=Customers(
             database=parts.database,
-            retention=retention,
+            events=events,
             access=base.access,
             audit=base.audit,
             clock=parts.clock,
             entropy=parts.entropy,
-            zone=zone,
         ),
         places=Places(
             store=parts.store,
@@ -153,6 +181,8 @@ def approvals(parts: Parts, base: Foundation, custody: Custody) -> Approvals:
     """What takes a second person; every kind of proposal has its handler here."""
     handlers: dict[ProposalKind, Handler] = {
         ProposalKind.RELEASE_HOLD: custody.holds.carry_out_release,
+        ProposalKind.END_PURPOSE: custody.purpose_endings.carry_out,
+        ProposalKind.STATUTORY_OVERRIDE: custody.overrides.carry_out,
     }
     return Approvals(
         database=parts.database,

@@ -46,6 +46,8 @@ class Action(StrEnum):
     HOLD_PLACE = "hold:hold:place"
     HOLD_RELEASE = "hold:hold:release"
     HOLD_LIST = "hold:hold:list"
+    RETENTION_EVENT = "communication:retention:event"
+    RETENTION_READ = "communication:retention:read"
     PURPOSE_END = "communication:retention:end-purpose"
     STATUTORY_OVERRIDE = "communication:retention:override"
     DESTRUCTION_SUSPEND = "destruction:run:suspend"
@@ -178,6 +180,9 @@ TABLE: Mapping[Action, Mapping[Role, Rule]] = {
     Action.HOLD_RELEASE: {Role.PRIVACY_HANDLER: _ANY},
     Action.HOLD_LIST: {Role.PRIVACY_HANDLER: _ANY, Role.AUDITOR: _ANY, Role.APPROVER: _ANY},
     # What follows proposes: a second person decides, except that one person may suspend for some days.
+    # Case and customer systems tell of events as an administrator's account; an objection is the privacy handler's.
+    Action.RETENTION_EVENT: {Role.PRIVACY_HANDLER: _ANY, Role.ADMINISTRATOR: _ANY},
+    Action.RETENTION_READ: {Role.PRIVACY_HANDLER: _ANY, Role.APPROVER: _ANY, Role.AUDITOR: _ANY},
     Action.PURPOSE_END: {Role.PRIVACY_HANDLER: _ANY},
     Action.STATUTORY_OVERRIDE: {Role.PRIVACY_HANDLER: _ANY},
     Action.DESTRUCTION_SUSPEND: {Role.PRIVACY_HANDLER: _ANY, Role.ADMINISTRATOR: _ANY},

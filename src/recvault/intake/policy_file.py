@@ -32,6 +32,7 @@ from recvault.domain.retention import (
     Rule,
     check,
 )
+from recvault.domain.retention.statutes import Basis, Statute
 
 # A policy is a few pages; whatever is longer is another file.
 LONGEST_FILE_BYTES = 256 * 1024
@@ -63,7 +64,7 @@ def parse_policy(content: bytes, *, origin: str = "retention.toml") -> Policy:
 def policy_from_document(document: Mapping[str, object], *, origin: str) -> Policy:
     """A policy from parsed TOML, or from its own ``document()``. ConfigurationError for a wrong shape; the
     policy is not checked."""
-    top = _Table(document, origin, "", ("version", "ceiling", "do_not_keep", "rule", "records"))
+    top = _Table(document, origin, "", ("version", "ceiling", "do_not_keep", "rule", "records", "statute"))
     ceiling = top.table("ceiling", ("keep", "why"))
     undo = top.table("do_not_keep", ("tag", "keep", "why"))
     return Policy(
@@ -72,9 +73,11 @@ def policy_from_document(document: Mapping[str, object], *, origin: str) -> Poli
         do_not_keep=DoNotKeep(tag=undo.text("tag"), keep=undo.period("keep"), why=undo.text("why")),
         rules=tuple(_rule(table) for table in top.tables("rule", _RULE_KEYS)),
         records=_records(top),
+        statutes=tuple(_statute(part) for part in top.tables("statute", _STATUTE_KEYS)) if top.has("statute") else (),
     )
 
 
+_STATUTE_KEYS = ("code", "name", "keep", "from", "source", "mandatory")
 _RULE_KEYS = ("name", "match", "purpose", "keep", "from", "at_least", "cap", "only", "priority", "why")
 _MATCH_KEYS = tuple(each.name for each in fields(Match))
 _MATCH_LISTS = tuple(each.name for each in fields(Match) if isinstance(each.default, frozenset))
@@ -98,6 +101,17 @@ def _rule(table: _Table) -> Rule:
         why=table.text("why"),
         at_least=table.period("at_least") if table.has("at_least") else NOTHING,
         only=table.has("only") and table.flag("only"),
+    )
+
+
+def _statute(table: _Table) -> Statute:
+    return Statute(
+        code=table.text("code"),
+        name=table.text("name"),
+        keep=table.period("keep"),
+        basis=table.choice("from", Basis),
+        source=table.text("source"),
+        mandatory=table.flag("mandatory"),
     )
 
 
@@ -234,6 +248,6 @@ class _Table:
 
 
 def _called(table: Mapping[str, object], number: int) -> str:
-    # People find a rule by its name; without one, by its place in the file, counted from 1.
-    name = table.get("name")
+    # People find a rule by its name, a statute by its code; without one, by its place in the file, counted from 1.
+    name = table.get("code", table.get("name"))
     return name if isinstance(name, str) else str(number)

@@ -2,14 +2,14 @@
 
 Keeps: a number belongs to whoever held it at the time of the contact; ambiguity is never guessed away, it marks the item
 for a person; an unknown number gets a contact point without a customer, which serves as guard row and is dropped when
-nothing names it any more. The end of a relationship moves retention (``services.retention``) in the same transaction.
+nothing names it any more. The end of a relationship moves retention (``services.retention_events``) in the same transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time, tzinfo
+from datetime import datetime
 from typing import TypeVar
 
 from recvault.domain.access import Action, Actor
@@ -21,9 +21,10 @@ from recvault.domain.ids import uuid7
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.register_records import AgentRecord, ContactPointRecord, CustomerRecord, RowFault
+from recvault.domain.retention.standing import NOTHING_STANDS, Standing
 from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
-from recvault.services.retention import Retention
+from recvault.services.retention_events import RetentionEvents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +35,7 @@ class Parties:
     customer_id: str | None = None
     customer_kind: str | None = None
     relationship_ended_at: datetime | None = None
+    standing: Standing = NOTHING_STANDS
     point: ContactPoint | None = None
     new_point: Party | None = None
     agent_id: str | None = None
@@ -56,20 +58,18 @@ class Customers:
         self,
         *,
         database: Database,
-        retention: Retention,
+        events: RetentionEvents,
         access: Access,
         audit: AuditLog,
         clock: Clock,
         entropy: Entropy,
-        zone: tzinfo,
     ) -> None:
         self._database = database
-        self._retention = retention
+        self._events = events
         self._access = access
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
-        self._zone = zone
 
     # --- matching
 
@@ -85,7 +85,8 @@ class Customers:
         return Parties(
             customer_id=None if customer is None else customer.id,
             customer_kind=None if customer is None else customer.kind,
-            relationship_ended_at=self._ended(customer),
+            relationship_ended_at=self._events.ended_at(customer),
+            standing=_standing(unit, customer),
             point=point,
             new_point=draft.remote if point is None and _reachable(draft.remote) else None,
             agent_id=None if agent is None else agent.id,
@@ -152,12 +153,6 @@ class Customers:
             marks.add(Attention.UNKNOWN_AGENT)
         return agent
 
-    def _ended(self, customer: Customer | None) -> datetime | None:
-        """The end of the relationship as a moment: the end of its last day, local time."""
-        if customer is None or customer.relationship_end is None:
-            return None
-        return datetime.combine(customer.relationship_end, time.max, self._zone).astimezone(UTC)
-
     # --- keeping the register
 
     def put_customer(self, actor: Actor, record: CustomerRecord) -> Customer:
@@ -212,15 +207,23 @@ class Customers:
 
     def _write_customer(self, by: str, record: CustomerRecord) -> Customer:
         with self._database.begin() as unit:
-            old = self._existing(unit, record)
+            old = self._locked(unit, record)
             customer = _merged(record, old, old.id if old is not None else self._new_id())
             unit.register.put_customer(customer)
             self._write_people(unit, customer, record)
             self._audit.record(unit, actor=by, act=Act.CUSTOMER_CHANGED, target=customer.id)
-            if old is not None and old.relationship_end != customer.relationship_end:
-                self._retention.relationship_moved(unit, customer.id, self._ended(customer), by=by)
+            if old is not None:
+                self._events.relationship_moved(unit, old, customer, by=by)
             unit.commit()
         return customer
+
+    def _locked(self, unit: UnitOfWork, record: CustomerRecord) -> Customer | None:
+        """As it stands once nobody else can change it: events write the customer too."""
+        found = self._existing(unit, record)
+        if found is None:
+            return None
+        unit.register.lock_guards(customer_ids=[found.id], contact_point_ids=[])
+        return unit.register.customer(found.id)
 
     def _existing(self, unit: UnitOfWork, record: CustomerRecord) -> Customer | None:
         if record.number is not None:
@@ -278,6 +281,16 @@ class Customers:
 
     def _new_id(self) -> str:
         return uuid7(self._clock.now(), self._entropy.bytes(10))
+
+
+def _standing(unit: UnitOfWork, customer: Customer | None) -> Standing:
+    """What stands over the customer as such, and so over what arrives for it."""
+    if customer is None:
+        return NOTHING_STANDS
+    return Standing(
+        overrides=unit.retention.overrides_of_customer(customer.id),
+        endings=unit.retention.endings_of_customer(customer.id),
+    )
 
 
 def _reachable(party: Party | None) -> bool:

@@ -222,6 +222,7 @@ class Ingest:
                 if unit.accounts.share_source(source.id).revoked_at is not None:
                     raise NotAuthenticated("the source's token was revoked during the upload; nothing was stored")
                 row = replace(row, contact_point_id=self._guard(unit, draft, parties))
+                self._retention.require_current(unit, row)
                 self._period_keys.share(unit, row.key_id)
                 unit.communications.add(row)
                 if row.conflict_of is not None:
@@ -339,7 +340,7 @@ class Ingest:
             do_not_keep_at=now if self._retention.asks_not_to_keep(draft.tags) else None,
             relationship_ended_at=parties.relationship_ended_at,
         )
-        row = self._retention.with_ends(blank)
+        row = self._retention.with_ends(blank, standing=parties.standing)
         return replace(row, attention=_marks(draft, parties, stored, row, now, has_notice=bool(notice)))
 
     # --- uploads seen before

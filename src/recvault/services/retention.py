@@ -1,16 +1,20 @@
-"""Retention: the policy in force, the ends it gives each communication, and the events that move them.
+"""Retention: the policy in force, the ends it gives each communication, and how an end is moved.
 
-Keeps rule 7: ends are computed from the row's facts by the policy version that the row names, here and nowhere else, at
-ingest, at every event and again at purge. A moved end moves the data key under the key of its new day in the same
-transaction, and leaves an audit entry with before and after.
+Keeps rule 7: ends are computed from the row's facts and the overrides over it by the policy version that the row names,
+here and nowhere else, at ingest, at every event and again at purge. A moved end moves the data key under the key of its new
+day in the same transaction, and leaves an audit entry with before and after. A version is immutable once it was in force;
+another process that puts one in force is noticed before an end is committed (``require_current``).
+
+Left to others: what happens to a recording and moves it (``services.retention_events``, ``retention_endings``,
+``retention_overrides``), and applying a new policy to what is stored (``retention_change``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from recvault.domain.access import Action, Actor, Subject, decide
 from recvault.domain.accounts import SignedPolicy
@@ -20,10 +24,15 @@ from recvault.domain.errors import ConfigurationError, Conflict, Destroyed, Forb
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
 from recvault.domain.retention import Ends, Facts, Policy, evaluate
+from recvault.domain.retention.standing import NOTHING_STANDS, Standing
 from recvault.intake.policy_file import parse_policy
 from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
 from recvault.services.period_keys import PeriodKeys
+
+ACTOR = "system:retention"
+EDITED = "end-differs-from-policy"
+"""Why an item is stopped whose row and policy say different ends."""
 
 
 class Retention:
@@ -50,38 +59,78 @@ class Retention:
 
     # --- the policy
 
-    def activate(self, text: str) -> Policy:
-        """Puts a policy file in force for what arrives from now on; a version is immutable once it was in force."""
-        policy = parse_policy(text.encode())
-        stored = SignedPolicy(version=policy.version, text=text, digest=policy.digest, activated_at=self._clock.now())
-        with self._database.begin() as unit:
+    def adopt(self, text: str) -> Policy:
+        """At start: puts the configured file in force when no policy is. One that is in force stays until a person puts
+        another in its place (``put_in_force``); the same version with other content is a ConfigurationError."""
+        with self._database.read() as unit:
             active = unit.policies.active()
-            if active is None or active.version != policy.version:
-                try:
-                    unit.policies.add(stored)
-                    unit.commit()
-                except Conflict as fault:
-                    raise ConfigurationError(
-                        f"policy version {policy.version} was in force before; give the changed policy a new version"
-                    ) from fault
-            elif active.digest != policy.digest:
+        if active is None or active.version == parse_policy(text.encode()).version:
+            return self.activate(text)
+        return self.active()
+
+    def activate(self, text: str) -> Policy:
+        """Puts a policy file in force, unsigned, for what arrives from now on."""
+        policy = parse_policy(text.encode())
+        with self._database.begin() as unit:
+            if self._add(unit, policy, text):
+                unit.commit()
+        self._active = policy
+        return policy
+
+    def put_in_force(self, actor: Actor, text: str) -> SignedPolicy:
+        """A named person signs a policy and puts it in force, in one act; what is stored follows by
+        ``services.retention_change``."""
+        self._access.require(actor, Action.POLICY_SIGN)
+        policy = parse_policy(text.encode())
+        with self._database.begin() as unit:
+            if self._add(unit, policy, text):
+                self._audit.record(
+                    unit,
+                    actor=actor.id,
+                    act=Act.POLICY_ACTIVATED,
+                    target=policy.version,
+                    detail={"digest": policy.digest},
+                )
+            if unit.policies.get(policy.version).signed_at is None:
+                self._sign(unit, actor, policy.version)
+            signed = unit.policies.get(policy.version)
+            unit.commit()
+        self._active = policy
+        return signed
+
+    def _add(self, unit: UnitOfWork, policy: Policy, text: str) -> bool:
+        """Stores and activates; False when it is in force already."""
+        active = unit.policies.active()
+        if active is not None and active.version == policy.version:
+            if active.digest != policy.digest:
                 raise ConfigurationError(
                     f"policy version {policy.version} is in force with other content; give the changed policy a new version"
                 )
-        self._active = policy
+            return False
+        now = self._clock.now()
+        # A clock that was set back must not leave the former policy in force.
+        at = now if active is None else max(now, active.activated_at + timedelta(microseconds=1))
+        try:
+            unit.policies.add(SignedPolicy(version=policy.version, text=text, digest=policy.digest, activated_at=at))
+        except Conflict as fault:
+            raise ConfigurationError(
+                f"policy version {policy.version} was in force before; give the changed policy a new version"
+            ) from fault
         self._parsed[policy.version] = policy
-        return policy
+        return True
 
     def sign(self, actor: Actor, version: str) -> SignedPolicy:
         """A named person takes responsibility for a version; destruction runs only under a signed policy."""
-        now = self._clock.now()
         self._access.require(actor, Action.POLICY_SIGN)
         with self._database.begin() as unit:
-            unit.policies.sign(version, by=actor.id, at=now)
-            self._audit.record(unit, actor=actor.id, act=Act.POLICY_SIGNED, target=version)
+            self._sign(unit, actor, version)
             signed = unit.policies.get(version)
             unit.commit()
         return signed
+
+    def _sign(self, unit: UnitOfWork, actor: Actor, version: str) -> None:
+        unit.policies.sign(version, by=actor.id, at=self._clock.now())
+        self._audit.record(unit, actor=actor.id, act=Act.POLICY_SIGNED, target=version)
 
     def active(self) -> Policy:
         """The policy in force; ConfigurationError before the first."""
@@ -92,6 +141,20 @@ class Retention:
                 raise ConfigurationError("no retention policy is in force; run 'recvault init' with a policy file")
             self._active = self._policy(stored.version)
         return self._active
+
+    def require_current(self, unit: UnitOfWork, row: Communication) -> None:
+        """Conflict when another process put a policy in force since the row's end was computed; the next computation
+        takes that one."""
+        version = unit.policies.active_version()
+        if version is not None and version != row.policy_version:
+            self._active = self._policy(version, unit)
+            raise Conflict(
+                "a new retention policy came into force during the upload; the same request works again at once"
+            )
+
+    def policy(self, version: str) -> Policy:
+        """A version that is or was in force; NotFound otherwise."""
+        return self._policy(version)
 
     def signed(self) -> SignedPolicy | None:
         """The policy in force as stored, with its signer."""
@@ -104,11 +167,32 @@ class Retention:
         """Whether the source marked a communication as not to be kept."""
         return self.active().do_not_keep.tag in tags
 
-    def with_ends(self, row: Communication, unit: UnitOfWork | None = None) -> Communication:
-        """The row with purposes and ``destroy_at`` as the policy gives them from its facts; by the version it names,
-        or by the one in force when it names none yet. Inside a transaction, give its ``unit``."""
-        policy = self._policy(row.policy_version, unit) if row.policy_version else self.active()
-        ends = evaluate(policy, row.facts(), self._zone)
+    def with_ends(
+        self, row: Communication, unit: UnitOfWork | None = None, *, standing: Standing = NOTHING_STANDS
+    ) -> Communication:
+        """The row with purposes and ``destroy_at`` as the policy gives them from its facts. A row that names no version yet
+        is being stored: by the policy in force, under what stands over its customer. A stored one: by the version it
+        names, under the overrides that cover it; inside a transaction, give its ``unit``."""
+        if not row.policy_version:
+            return self._computed(row, self.active(), standing)
+        with nullcontext(unit) if unit is not None else self._database.read() as reading:
+            return self.recomputed(reading, [row])[0]
+
+    def recomputed(
+        self, unit: UnitOfWork, rows: Sequence[Communication], policy: Policy | None = None
+    ) -> list[Communication]:
+        """Stored rows with the ends that follow from their facts and the overrides over them: by the version each names,
+        or all by ``policy``. One query, however many they are."""
+        covering = unit.retention.overrides_covering([row.id for row in rows])
+        return [
+            self._computed(
+                row, policy or self._policy(row.policy_version, unit), Standing(overrides=covering.get(row.id, ()))
+            )
+            for row in rows
+        ]
+
+    def _computed(self, row: Communication, policy: Policy, standing: Standing) -> Communication:
+        ends = evaluate(policy, standing.over(row.facts(), self._zone), self._zone)
         return replace(row, destroy_at=ends.destroy_at, purposes=_records(ends), policy_version=policy.version)
 
     def foresee(self, facts: Facts) -> datetime:
@@ -125,47 +209,70 @@ class Retention:
         """Undoes the mark while the communication is there."""
         return self._mark(actor, communication_id, None, Act.DO_NOT_KEEP_UNDONE)
 
-    def relationship_moved(self, unit: UnitOfWork, customer_id: str, ended_at: datetime | None, *, by: str) -> None:
-        """The customer's relationship ended or resumed: every communication of the customer is computed again."""
-        unit.register.lock_guards(customer_ids=[customer_id], contact_point_ids=[])
-        for row in unit.communications.lock(unit.communications.ids_of_customer(customer_id)):
-            if row.state is State.STORED:
-                unit.communications.set_relationship_ended([row.id], ended_at)
-                moved = self.with_ends(replace(row, relationship_ended_at=ended_at), unit)
-                self._move(unit, row, moved, by=by, act=Act.RETENTION_MOVED)
-
     def _mark(self, actor: Actor, communication_id: str, at: datetime | None, act: Act) -> Communication:
-        row = self._find(communication_id)
+        self._find(communication_id)
         with self._database.begin() as unit:
-            unit.register.lock_guards(
-                customer_ids=[row.customer_id] if row.customer_id else [],
-                contact_point_ids=[row.contact_point_id] if row.contact_point_id else [],
-            )
-            locked = unit.communications.lock([communication_id])
-            if not locked or locked[0].state is not State.STORED:
-                raise Destroyed("this communication has been destroyed")
+            locked = self.lock(unit, [communication_id])
+            if not locked:
+                raise Destroyed(
+                    "this communication has been destroyed, or its end was edited: see 'recvault policy explain'"
+                )
             decision = decide(actor, Action.DO_NOT_KEEP, Subject(communication=locked[0]), None, self._clock.now())
             if not decision.allowed:
                 raise Forbidden(f"this is not open to you ({decision.reason})")
             unit.communications.set_do_not_keep(communication_id, at)
-            moved = self.with_ends(replace(locked[0], do_not_keep_at=at), unit)
-            self._move(unit, locked[0], moved, by=actor.id, act=act)
+            self.move(unit, locked, [replace(locked[0], do_not_keep_at=at)], by=actor.id, act=act, always=True)
             unit.commit()
         return self._find(communication_id)
 
-    def _move(self, unit: UnitOfWork, row: Communication, moved: Communication, *, by: str, act: Act) -> None:
-        unit.communications.set_retention(
-            row.id, destroy_at=moved.destroy_at, purposes=moved.purposes, policy_version=moved.policy_version
-        )
-        if moved.destroy_at != row.destroy_at:
-            self._period_keys.rewrap(unit, row, self._period_keys.prepare_in(unit, moved.destroy_at))
-        self._audit.record(
-            unit,
-            actor=by,
-            act=act,
-            target=row.id,
-            detail={"before": row.destroy_at.isoformat(), "after": moved.destroy_at.isoformat()},
-        )
+    def lock(self, unit: UnitOfWork, communication_ids: Collection[str]) -> list[Communication]:
+        """Guard rows, then those of the communications that are still stored, in id order (rule 3). A row whose end is not
+        what its facts give is left out, stopped and reported: an event must not cover up an edited database (rule 7)."""
+        customers, points = unit.communications.guards(communication_ids)
+        unit.register.lock_guards(customer_ids=customers, contact_point_ids=points)
+        rows = [row for row in unit.communications.lock(communication_ids) if row.state is State.STORED]
+        intact: list[Communication] = []
+        for row, expected in zip(rows, self.recomputed(unit, rows), strict=True):
+            if row.destroy_at == expected.destroy_at:
+                intact.append(row)
+                continue
+            unit.communications.stop(row.id, EDITED)
+            self._audit.record(unit, actor=ACTOR, act=Act.STOPPED, target=row.id, detail={"reason": EDITED})
+        return intact
+
+    def move(
+        self,
+        unit: UnitOfWork,
+        before: Sequence[Communication],
+        after: Sequence[Communication],
+        *,
+        by: str,
+        act: Act,
+        detail: Mapping[str, object] | None = None,
+        policy: Policy | None = None,
+        always: bool = False,
+    ) -> int:
+        """Computes locked rows again from their changed facts (``after``, in the order of ``before``) and writes what
+        moved, with its key and its audit entry; with ``always`` an entry for the others too. Returns how many moved."""
+        moved = 0
+        for was, now in zip(before, self.recomputed(unit, after, policy), strict=True):
+            changed = self._write(unit, was, now)
+            moved += changed
+            if changed or always:
+                ends = {"before": was.destroy_at.isoformat(), "after": now.destroy_at.isoformat()}
+                self._audit.record(unit, actor=by, act=act, target=was.id, detail=ends | dict(detail or {}))
+        return moved
+
+    def _write(self, unit: UnitOfWork, was: Communication, now: Communication) -> bool:
+        """Whether an end changed (a row that only names another version of the policy is written too)."""
+        changed = (now.destroy_at, now.purposes) != (was.destroy_at, was.purposes)
+        if changed or now.policy_version != was.policy_version:
+            unit.communications.set_retention(
+                was.id, destroy_at=now.destroy_at, purposes=now.purposes, policy_version=now.policy_version
+            )
+        if now.destroy_at != was.destroy_at:
+            self._period_keys.rewrap(unit, was, self._period_keys.prepare_in(unit, now.destroy_at))
+        return changed
 
     def _find(self, communication_id: str) -> Communication:
         with self._database.read() as unit:

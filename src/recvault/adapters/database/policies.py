@@ -42,6 +42,11 @@ class SqlPolicies:
         row = self._session.first(select(policies).order_by(_p.activated_at.desc(), _p.version.desc()).limit(1))
         return None if row is None else SignedPolicy(**row._mapping)
 
+    def active_version(self) -> str | None:
+        """See the port."""
+        statement = select(_p.version).order_by(_p.activated_at.desc(), _p.version.desc()).limit(1)
+        return next(iter(self._session.column(statement)), None)
+
     def get(self, version: str) -> SignedPolicy:
         """See the port."""
         row = self._session.first(select(policies).where(_p.version == version))

@@ -42,6 +42,7 @@ from recvault.adapters.database.tables_register import (
     tokens,
     users,
 )
+from recvault.adapters.database.tables_retention import ending_items, endings, overrides
 
 __all__ = [
     "ERASED",
@@ -58,11 +59,14 @@ __all__ = [
     "customers",
     "destruction_keys",
     "destructions",
+    "ending_items",
+    "endings",
     "holds",
     "invitations",
     "ledger_head",
     "mails",
     "metadata",
+    "overrides",
     "period_keys",
     "playback_grants",
     "policies",

@@ -15,6 +15,7 @@ from recvault.adapters.database.period_keys import SqlPeriodKeys
 from recvault.adapters.database.policies import SqlPolicies
 from recvault.adapters.database.proposals import SqlProposals
 from recvault.adapters.database.register import SqlRegister
+from recvault.adapters.database.retention import SqlRetention
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.settings import SqlSettings
 
@@ -84,6 +85,11 @@ class SqlUnitOfWork:
     def settings(self) -> SqlSettings:
         """Named facts and the ledger head."""
         return SqlSettings(self._session)
+
+    @cached_property
+    def retention(self) -> SqlRetention:
+        """Statutory overrides, ended purposes, facts of rows."""
+        return SqlRetention(self._session)
 
     def commit(self) -> None:
         """Makes it durable; see :meth:`session.Session.commit`."""

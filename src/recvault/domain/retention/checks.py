@@ -15,6 +15,7 @@ from itertools import combinations
 from recvault.domain.purpose import PURPOSES_WITH_RETENTION, Purpose
 from recvault.domain.retention.engine import BY_DO_NOT_KEEP, BY_ENDED, BY_NO_RULE
 from recvault.domain.retention.policy import CHANNELS, DIRECTIONS, Event, Match, Policy, RecordRule, Rule
+from recvault.domain.retention.statutes import BUILT_IN, CODE, Statute
 
 # Rule names end up in rows and certificates.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -41,6 +42,7 @@ def check(policy: Policy) -> tuple[Problem, ...]:
             *_hidden(policy.rules),
             *_coverage(policy.rules),
             *_records(policy),
+            *_statutes(policy.statutes),
         )
     )
 
@@ -190,3 +192,17 @@ def _records(policy: Policy) -> _Found:
             yield "no-keep", f"records.{each.name}", "its time is nothing; write how long"
         if not part.why.strip():
             yield "no-reason", f"records.{each.name}", "it gives no reason; write why in a sentence"
+
+
+def _statutes(statutes: Iterable[Statute]) -> _Found:
+    taken = {statute.code for statute in BUILT_IN}
+    for statute in statutes:
+        if not CODE.fullmatch(statute.code):
+            yield "bad-name", statute.code, "rename it: at most 64 small letters, digits and inner hyphens"
+        if statute.code in taken:
+            yield "same-name", statute.code, "the table of statutes has this code; give it another"
+        taken.add(statute.code)
+        if statute.keep.is_zero:
+            yield "no-keep", statute.code, "its time is nothing; write how long the statute demands"
+        if not statute.name.strip() or not statute.source.strip():
+            yield "no-source", statute.code, "it names no statute; write its name, and act and section as source"

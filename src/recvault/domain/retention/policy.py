@@ -20,6 +20,7 @@ from hashlib import sha256
 from recvault.domain.durations import NOTHING, Period
 from recvault.domain.ids import canonical_json
 from recvault.domain.retention.facts import Facts
+from recvault.domain.retention.statutes import Statute
 
 # The values a rule may match on. ``domain.communication`` stands above this module; a test holds them equal.
 CHANNELS = ("call", "email", "sms", "chat")
@@ -219,22 +220,27 @@ class Records:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """A whole retention policy. ``version`` is what its author calls it; the digest is what it is."""
+    """A whole retention policy. ``version`` is what its author calls it; the digest is what it is. ``statutes`` are the
+    company's own entries beside the built-in table; they keep nothing until an override is placed under one."""
 
     version: str
     ceiling: Ceiling
     do_not_keep: DoNotKeep
     rules: tuple[Rule, ...]
     records: Records
+    statutes: tuple[Statute, ...] = ()
 
     def document(self) -> dict[str, object]:
-        """The whole policy as JSON values, shaped like the policy file, rules in the order of their names."""
+        """The whole policy as JSON values, shaped like the policy file, rules in the order of their names. Without own
+        statutes there is no such key: digests of policies from before stay what they were."""
+        own = sorted(self.statutes, key=lambda statute: statute.code)
         return {
             "version": self.version,
             "ceiling": _flat(self.ceiling),
             "do_not_keep": _flat(self.do_not_keep),
             "rule": [rule.document() for rule in sorted(self.rules, key=lambda rule: rule.name)],
             "records": {each.name: _flat(getattr(self.records, each.name)) for each in fields(self.records)},
+            **({"statute": [statute.document() for statute in own]} if own else {}),
         }
 
     @property

@@ -20,6 +20,7 @@ from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
 from recvault.domain.ports.database.notices import Invitations, Notices
 from recvault.domain.ports.database.register import Register
+from recvault.domain.ports.database.retention import RetentionRecords
 
 __all__ = [
     "Accounts",
@@ -33,6 +34,7 @@ __all__ = [
     "PeriodKeys",
     "Policies",
     "Register",
+    "RetentionRecords",
     "Settings",
     "Proposals",
     "UnitOfWork",
@@ -62,6 +64,8 @@ class UnitOfWork(Protocol):
     def notices(self) -> Notices: ...
     @property
     def invitations(self) -> Invitations: ...
+    @property
+    def retention(self) -> RetentionRecords: ...
     @property
     def settings(self) -> Settings: ...
 

@@ -86,6 +86,9 @@ class Policies(Protocol):
     def active(self) -> SignedPolicy | None:
         """The one activated last."""
 
+    def active_version(self) -> str | None:
+        """Its version alone: cheap enough to ask at every commit."""
+
     def get(self, version: str) -> SignedPolicy:
         """NotFound when unknown."""
 
