@@ -26,7 +26,7 @@ class AlarmCode(StrEnum):
     BACKUP = "backup"
     ATTENTION = "attention"
     POLICY_UNSIGNED = "policy-unsigned"
-    DESTRUCTION_STOPPED = "destruction-stopped"
+    DESTRUCTION_SUSPENDED = "destruction-suspended"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recvault.adapters.database.session import Session
@@ -35,9 +36,8 @@ class SqlNotices:
         return [Alarm(**row._mapping) for row in rows]
 
     def begin(self, alarm: Alarm) -> bool:
-        """See the port. A second worker waits here for the first one's commit."""
-        make = postgresql.insert if self._session.on_postgresql else sqlite.insert
-        return self._session.change(make(alarms).values(**asdict(alarm)).on_conflict_do_nothing()) == 1
+        """See the port."""
+        return self._insert_new(alarms, asdict(alarm)) == 1
 
     def see(self, name: str, *, at: datetime, count: int | None) -> None:
         """See the port."""
@@ -58,10 +58,9 @@ class SqlNotices:
 
     # --- mails
 
-    def queue(self, mails_: Iterable[QueuedMail]) -> None:
+    def queue(self, mails_: Iterable[QueuedMail]) -> int:
         """See the port."""
-        empty = {"claimed_by": None, "fault": None, "sent_at": None}
-        self._session.insert_missing(mails, [asdict(mail) | {"due_at": mail.created_at} | empty for mail in mails_])
+        return sum(self._insert_new(mails, asdict(mail) | {"due_at": mail.created_at}) for mail in mails_)
 
     def claim(self, *, now: datetime, until: datetime, by: str, limit: int) -> list[QueuedMail]:
         """See the port."""
@@ -105,6 +104,11 @@ class SqlNotices:
             .order_by(mails.c.created_at.desc())
         )
         return len(rows), next((row.fault for row in rows if row.fault), None)
+
+    def _insert_new(self, table: Table[Any], row: Mapping[str, Any]) -> int:
+        """1, or 0 when its key is there already; who comes second waits here for the first one's commit."""
+        make = postgresql.insert if self._session.on_postgresql else sqlite.insert
+        return self._session.change(make(table).values(**row).on_conflict_do_nothing())
 
     # --- the day
 

@@ -28,8 +28,8 @@ class Notices(Protocol):
     def end(self, alarm: Alarm) -> bool:
         """Takes it away; False when somebody was faster, or has seen it since."""
 
-    def queue(self, mails: Iterable[QueuedMail]) -> None:
-        """Waits from now on; one whose id is known, sent or not, is left as it is."""
+    def queue(self, mails: Iterable[QueuedMail]) -> int:
+        """They wait from now on; one whose id is known, sent or not, is left as it is. How many were new."""
 
     def claim(self, *, now: datetime, until: datetime, by: str, limit: int) -> list[QueuedMail]:
         """Mails that are due and in nobody's hands, oldest first; in ours until ``until``."""
