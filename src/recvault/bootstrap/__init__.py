@@ -19,6 +19,7 @@ from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.root_keyfile import make_directory
 from recvault.adapters.system import SystemClock, SystemEntropy
 from recvault.bootstrap.parts import (
+from recvault.bootstrap.brakes import braking
     migrate_schema,
     open_database,
     open_keyring,
@@ -55,9 +56,11 @@ from recvault.services.audit_log import AuditLog
 from recvault.services.backup import Backups
 from recvault.services.backup_files import SealedBackups
 from recvault.services.certificates import Certificates
+from recvault.services.brakes import Brakes
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
 from recvault.services.gauges import Gauges
+from recvault.services.forecast import ForecastGuard
 from recvault.services.holds import Holds
 from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.ledger import Ledger
@@ -75,6 +78,7 @@ from recvault.services.streams import Streams
 from recvault.services.sweep import Sweeper
 from recvault.services.training import Training
 
+from recvault.services.suspension import Suspensions
 PERMANENT_KEYS = {
     INDEX_KEY: KeyKind.MAC,
     certificate_service.SIGNING_KEY: KeyKind.SIGN,
@@ -116,6 +120,9 @@ class Archive:
     purge: Purge
     backups: Backups
     proof: Proof
+    suspensions: Suspensions
+    forecast: ForecastGuard
+    brakes: Brakes
     sweeper: Sweeper
     accounts: Accounts
     certificates: Certificates
@@ -214,6 +221,7 @@ def assemble(
         entropy=entropy,
         database=database,
         store=store,
+    brakes = braking(parts, base)
         keyring=keyring,
         access=base.access,
         audit=base.audit,
@@ -230,9 +238,13 @@ def assemble(
         ingest=ingest(parts, base, custody),
         retrieval=retrieval(parts, base),
         holds=custody.holds,
-        approvals=approvals(parts, base, custody),
+        approvals=approvals(parts, base, custody, brakes.suspensions),
         training=Training(database=database, audit=base.audit, clock=clock),
-        purge=purge(parts, base, custody),
+        purge=purge(parts, base, custody, brakes.brakes),
+        suspensions=brakes.suspensions,
+        forecast=brakes.forecast,
+        brakes=brakes.brakes,
+        restore=custody.restore,
         backups=backups(parts, base),
         proof=Proof(database=database, keyring=keyring, audit=base.audit),
         sweeper=sweeper(parts, base),

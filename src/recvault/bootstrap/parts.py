@@ -16,6 +16,7 @@ from recvault.adapters.s3 import S3ObjectStore, S3Settings
 from recvault.adapters.system import SystemEntropy
 from recvault.config import Config, read_secret
 from recvault.domain.approvals import Mode
+from recvault.domain.brakes import GuardLimits
 from recvault.domain.errors import ConfigurationError
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.system import Clock, Entropy
@@ -162,6 +163,10 @@ def access_rules(config: Config) -> AccessRules:
 
 def approval_rules(config: Config) -> ApprovalRules:
     return ApprovalRules(mode=Mode(config.approvals.mode))
+
+
+def guard_limits(config: Config) -> GuardLimits:
+    return GuardLimits(percent=config.purge.guard_percent, items=config.purge.guard_items)
 
 
 def purge_limits(config: Config) -> PurgeLimits:

@@ -34,6 +34,7 @@ from recvault.services.approvals import Approvals, Handler
 from recvault.services.audit_log import AuditLog
 from recvault.services.backup import Backups
 from recvault.services.certificates import Certificates, Issuer
+from recvault.services.brakes import Brakes
 from recvault.services.clocks import Clocks
 from recvault.services.customers import Customers
 from recvault.services.gauges import Gauges
@@ -53,6 +54,7 @@ from recvault.services.streams import Streams
 from recvault.services.sweep import Sweeper
 
 
+from recvault.services.suspension import Suspensions
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What every service is made from."""
@@ -177,7 +179,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     )
 
 
-def approvals(parts: Parts, base: Foundation, custody: Custody) -> Approvals:
+def approvals(parts: Parts, base: Foundation, custody: Custody, suspensions: Suspensions) -> Approvals:
     """What takes a second person; every kind of proposal has its handler here."""
     handlers: dict[ProposalKind, Handler] = {
         ProposalKind.RELEASE_HOLD: custody.holds.carry_out_release,
@@ -214,6 +216,8 @@ def ingest(parts: Parts, base: Foundation, custody: Custody) -> Ingest:
         keyring=parts.keyring,
         period_keys=base.period_keys,
         retention=custody.retention,
+        ProposalKind.SWEEP_AFTER_RESTORE: custody.restore.sweep_again,
+        ProposalKind.EXTEND_SUSPENSION: suspensions.carry_out_extension,
         customers=custody.customers,
         places=custody.places,
         audit=base.audit,
@@ -236,7 +240,7 @@ def retrieval(parts: Parts, base: Foundation) -> Retrieval:
     )
 
 
-def purge(parts: Parts, base: Foundation, custody: Custody) -> Purge:
+def purge(parts: Parts, base: Foundation, custody: Custody, brakes: Brakes) -> Purge:
     """The end."""
     return Purge(
         database=parts.database,
@@ -283,6 +287,7 @@ def sweeper(parts: Parts, base: Foundation) -> Sweeper:
 
 
 def accounts(parts: Parts, base: Foundation) -> Accounts:
+        brakes=brakes,
     """People and sources."""
     return Accounts(
         database=parts.database,

@@ -47,6 +47,11 @@ class Act(StrEnum):
     COMPLETE = "destruction:communication:complete"
     STOPPED = "destruction:communication:stopped"
     RUN_STOPPED = "destruction:run:stopped"
+    RUN_CONFIRMED = "destruction:run:confirmed"
+    SUSPENDED = "destruction:run:suspended"
+    SUSPENSION_EXTENDED = "destruction:run:suspension-extended"
+    RESUMED = "destruction:run:resumed"
+    FORECAST_MADE = "destruction:forecast:made"
     KEY_CREATED = "key:key:created"
     KEY_DESTROYED = "key:key:destroyed"
     KEYS_CONFIRMED = "key:backup:confirmed"
@@ -78,6 +83,12 @@ class Act(StrEnum):
     DESTRUCTION_PROVED = "destruction:copy:examined"
     LEDGER_REPLAYED = "ledger:entry:replayed"
 
+    INCARNATION_CHANGED = "ledger:database:incarnation-changed"
+    SWEEP_RESUMED = "store:sweep:resumed"
+
+
+MOVES_ENDS = frozenset(act for act in Act if act.startswith("communication:retention:"))
+"""Acts whose target's end they move: what they moved is accounted for when a run is compared with its forecast."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:

@@ -29,6 +29,7 @@ from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.audit_log import AuditLog
+from recvault.services.brakes import Brakes
 from recvault.services.certificates import Certificates
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
@@ -81,6 +82,7 @@ class Purge:
         entropy: Entropy,
         limits: PurgeLimits,
     ) -> None:
+        brakes: Brakes,
         self._database = database
         self._store = store
         self._remains = Remains(store=store)
@@ -94,6 +96,7 @@ class Purge:
         self._limits = limits
 
     def forecast(self, limit: int = 1000) -> PurgeReport:
+        self._brakes = brakes
         """What a run now would find due; changes nothing."""
         report = PurgeReport(stopped_because=self._obstacle(self._clock.now()))
         with self._database.read() as unit:
@@ -325,7 +328,7 @@ class Purge:
         return self.absent(item.communication_id)
 
     def _obstacle(self, now: datetime) -> str | None:
-        """Why nothing may be destroyed now: no signed policy or clocks that disagree."""
+        """Why nothing may be destroyed now: no signed policy, clocks that disagree, a brake that a person put on."""
         with self._database.read() as unit:
             policy = unit.policies.active()
         if policy is None or policy.signed_by is None:
@@ -333,4 +336,4 @@ class Purge:
         skew = max(abs(now - self._database.now()), abs(now - self._store.now()))
         if skew > self._limits.clock_skew:
             return "the clocks of worker, database and object store differ by more than the limit; set them right"
-        return None
+        return self._brakes.obstacle(now)

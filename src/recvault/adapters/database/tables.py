@@ -5,7 +5,7 @@ equal.
 from __future__ import annotations
 
 from recvault.adapters.database.metadata import metadata
-from recvault.adapters.database.tables_approvals import proposals
+from recvault.adapters.database.tables_approvals import forecasts, proposals, suspensions
 from recvault.adapters.database.tables_communications import (
     ERASED,
     attention,
@@ -62,6 +62,7 @@ __all__ = [
     "ending_items",
     "endings",
     "holds",
+    "forecasts",
     "invitations",
     "ledger_head",
     "mails",
@@ -80,6 +81,7 @@ __all__ = [
     "streams",
     "tags",
     "tokens",
+    "suspensions",
     "users",
     "wrapped_by",
 ]

@@ -1,4 +1,4 @@
-"""Tables of what needs a second person.
+"""Tables of what needs a second person, and of what stops automatic destruction.
 
 No foreign key leads from here: a proposal outlives what it is about.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Column, Index, Named, Table, TypedColumns
+from sqlalchemy import CheckConstraint, Column, Index, Integer, Named, Table, TypedColumns, UniqueConstraint
 
 from recvault.adapters.database.metadata import index_where, metadata, one_of
 from recvault.adapters.database.types import TEXT, CanonicalJson, Moment
@@ -41,3 +41,35 @@ proposals = Table(
     index_where("ix_proposals_standing", "kind", "subject", where="state IN ('open', 'waiting')", unique=True),
     Index("ix_proposals_decided_at", "decided_at", "id"),
 )
+
+
+class SuspensionColumns(TypedColumns):
+    id: Named[str] = Column(TEXT, primary_key=True)
+    reason: Named[str] = Column(TEXT)
+    placed_by: Named[str] = Column(TEXT)
+    placed_at: Named[datetime] = Column(Moment)
+    until: Named[datetime] = Column(Moment)
+    ended_at: Named[datetime | None] = Column(Moment)
+    ended_by: Named[str | None] = Column(TEXT)
+    standing: Named[int | None] = Column(Integer)
+
+
+# ``standing`` is 1 until it is ended and then empty; empty values are all different, so one stands at a time.
+suspensions = Table(
+    "suspensions",
+    metadata,
+    SuspensionColumns,
+    CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended"),
+    CheckConstraint("(ended_at IS NULL) = (standing IS NOT NULL AND standing = 1)", name="standing"),
+    UniqueConstraint("standing"),
+    Index("ix_suspensions_placed_at", "placed_at", "id"),
+)
+
+
+class ForecastColumns(TypedColumns):
+    number: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    made_at: Named[datetime] = Column(Moment)
+    envelope: Named[str] = Column(TEXT)
+
+
+forecasts = Table("forecasts", metadata, ForecastColumns)

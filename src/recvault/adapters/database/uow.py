@@ -6,6 +6,7 @@ from functools import cached_property
 
 from recvault.adapters.database.accounts import SqlAccounts
 from recvault.adapters.database.audit import SqlAuditLog
+from recvault.adapters.database.brakes import SqlBrakes
 from recvault.adapters.database.communications import SqlCommunications
 from recvault.adapters.database.destructions import SqlDestructions
 from recvault.adapters.database.holds import SqlHolds
@@ -45,6 +46,11 @@ class SqlUnitOfWork:
     def proposals(self) -> SqlProposals:
         """What needs a second person."""
         return SqlProposals(self._session)
+
+    @cached_property
+    def brakes(self) -> SqlBrakes:
+        """What stops automatic destruction."""
+        return SqlBrakes(self._session)
 
     @cached_property
     def period_keys(self) -> SqlPeriodKeys:

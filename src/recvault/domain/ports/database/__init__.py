@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from recvault.domain.ports.database.accounts import Accounts, Policies, Settings
+from recvault.domain.ports.database.brakes import Brakes
 from recvault.domain.ports.database.communications import Communications
 from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
@@ -25,6 +26,7 @@ from recvault.domain.ports.database.retention import RetentionRecords
 __all__ = [
     "Accounts",
     "AuditLog",
+    "Brakes",
     "Communications",
     "Database",
     "Destructions",
@@ -50,6 +52,8 @@ class UnitOfWork(Protocol):
     def register(self) -> Register: ...
     @property
     def holds(self) -> Holds: ...
+    @property
+    def brakes(self) -> Brakes: ...
     @property
     def period_keys(self) -> PeriodKeys: ...
     @property

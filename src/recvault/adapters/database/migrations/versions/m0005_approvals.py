@@ -12,12 +12,14 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-TABLES = ("proposals",)
+TABLES = ("proposals", "suspensions", "forecasts")
 
 
 def upgrade() -> None:
     """Approvals, scopes of holds, suspensions, forecasts."""
     _proposals()
+    _suspensions()
+    _forecasts()
 
 
 def downgrade() -> None:
@@ -58,3 +60,34 @@ def _proposals() -> None:
         postgresql_where=sa.text(standing),
     )
     op.create_index("ix_proposals_decided_at", "proposals", ["decided_at", "id"], unique=False)
+
+
+def _suspensions() -> None:
+    op.create_table(
+        "suspensions",
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("placed_by", TEXT, nullable=False),
+        sa.Column("placed_at", Moment(), nullable=False),
+        sa.Column("until", Moment(), nullable=False),
+        sa.Column("ended_at", Moment(), nullable=True),
+        sa.Column("ended_by", TEXT, nullable=True),
+        sa.Column("standing", sa.Integer(), nullable=True),
+        sa.CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name=op.f("ck_suspensions_ended")),
+        sa.CheckConstraint(
+            "(ended_at IS NULL) = (standing IS NOT NULL AND standing = 1)", name=op.f("ck_suspensions_standing")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_suspensions")),
+        sa.UniqueConstraint("standing", name=op.f("uq_suspensions_standing")),
+    )
+    op.create_index("ix_suspensions_placed_at", "suspensions", ["placed_at", "id"], unique=False)
+
+
+def _forecasts() -> None:
+    op.create_table(
+        "forecasts",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("made_at", Moment(), nullable=False),
+        sa.Column("envelope", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_forecasts")),
+    )
