@@ -19,7 +19,7 @@ _INSTALL = "apt-get install -y --no-install-recommends postgresql"
 _USER = "recvault"
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Debian keeps them out of the path, by version."""
     versions = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
     if versions:
@@ -34,7 +34,7 @@ def server() -> dict[str, str]:
     """``port``, ``password`` and ``directory`` (of the unix socket) of the run's server, started at first
     use.
     """
-    _programs()
+    programs()
     return shared("postgresql", _start)
 
 
@@ -59,7 +59,7 @@ def fresh_database() -> Iterator[str]:
 
 
 def _start(directory: Path) -> dict[str, str]:
-    programs = _programs()
+    where = programs()
     home = directory / "pg"
     home.mkdir(mode=0o700)
     user = "nobody" if os.geteuid() == 0 else None
@@ -85,8 +85,8 @@ def _start(directory: Path) -> dict[str, str]:
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed: {done.stderr}; see {home}/log")
 
-    data, control = home / "data", programs / "pg_ctl"
-    run(programs / "initdb", "-D", data, "-U", _USER, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8",
+    data, control = home / "data", where / "pg_ctl"
+    run(where / "initdb", "-D", data, "-U", _USER, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8",
         f"--pwfile={word}")  # fmt: skip
     stop = ["-D", str(data), "-m", "fast", "-w", "stop"]
     (home / "stop.json").write_text(json.dumps({"command": [str(control), *stop], "user": user}))

@@ -38,11 +38,15 @@ def test_a_lost_database_comes_back_and_what_came_later_is_told(shell: Shell) ->
     kept = ingest(shell, recording(shell))
     name = shell.value("backup", "create")["name"]
     later = ingest(shell, recording(shell, "later.wav", b"RIFF\x10\0\0\0WAVEfmt and another"))
-    shell.value("hold", "place", "--communication", kept, "--reason", "claim", "--review-on", "2028-01-01", "--as", "paula")
+    shell.value(
+        "hold", "place", "--communication", kept, "--reason", "claim", "--review-on", "2028-01-01", "--as", "paula"
+    )
     said = shell("backup", "restore", name, "--json")
     assert said.code == 3 and "there already" in said.problem()["detail"]
     remove_database(shell.home)
     shell.value("backup", "restore", name)
+    refused = shell("search", "--purpose", "verification", "--as", "vera", "--json")
+    assert refused.code == 75 and "replay" in refused.problem()["detail"]
     shell.value("ledger", "replay")
     assert len(shell.value("hold", "list", "--as", "paula")["rows"]) == 1, (
         "the ledger remembers what the backup did not"

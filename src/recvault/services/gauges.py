@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock, Thread
 
+from recvault.domain.backups import VERIFIED
 from recvault.domain.errors import RecvaultError, ResidencyViolation
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import Keyring
@@ -45,7 +46,10 @@ GAUGES = (
     Gauge(name="store_reachable", help="1 when the object store answers, else 0."),
     Gauge(name="place_in_order", help="1 when every place is allowed; 0 when nothing is written because one is not."),
     Gauge(name="keyring_in_step", help="1 when every place of the keyring holds its newest state, else 0."),
-    Gauge(name="recovery_kit_confirmed", help="1 when a person has confirmed to have stored the recovery kit, else 0."),
+    Gauge(
+        name="backup_verified_age_seconds",
+        help="Seconds since the newest backup of the database that was looked through; +Inf if none ever was.",
+    ),
     Gauge(name="last_tick_age_seconds", help="Seconds since a worker last gave a sign of life; +Inf if none ever did."),
     Gauge(name="audit_unnumbered_age_seconds", help="Age of the oldest audit entry that is not yet in the chain."),
     Gauge(name="due", help="Communications whose end has come and that nothing freezes."),
@@ -96,10 +100,12 @@ class Gauges:
         now = self._clock.now()
         with self._database.read() as unit:
             tick = unit.settings.get(LAST_TICK)
+            backup = unit.settings.get(VERIFIED)
             waiting = unit.audit.unsequenced(1)
             return {
                 "database_reachable": 1,
-                "last_tick_age_seconds": NEVER if tick is None else _age(datetime.fromisoformat(str(tick["at"])), now),
+                "backup_verified_age_seconds": _age_of(backup, "made_at", now),
+                "last_tick_age_seconds": _age_of(tick, "at", now),
                 "audit_unnumbered_age_seconds": _age(waiting[0][0].at, now) if waiting else 0,
                 "due": unit.communications.count_due(now),
                 "overdue": unit.communications.count_overdue(now - self._overdue_after),
@@ -121,7 +127,6 @@ class Gauges:
     def _of_keyring(self) -> Values:
         return {
             "keyring_in_step": all(replica.fault is None for replica in self._keyring.replicas()),
-            "recovery_kit_confirmed": self._keyring.backup_confirmed(),
         }
 
 
@@ -164,6 +169,10 @@ class _Question:
             if self._asking is None or not self._asking.under_way:
                 self._asking = _Asking(self._ask)
             return self._asking
+
+
+def _age_of(fact: Mapping[str, object] | None, name: str, now: datetime) -> float:
+    return NEVER if fact is None else _age(datetime.fromisoformat(str(fact[name])), now)
 
 
 def _age(then: datetime, now: datetime) -> float:

@@ -67,7 +67,7 @@ def test_ten_gauges_of_an_archive_that_is_well(world: World) -> None:
         "recvault_store_reachable": 1,
         "recvault_place_in_order": 1,
         "recvault_keyring_in_step": 1,
-        "recvault_recovery_kit_confirmed": 1,
+        "recvault_backup_verified_age_seconds": math.inf,
         "recvault_last_tick_age_seconds": 7,
         "recvault_audit_unnumbered_age_seconds": 0,
         "recvault_due": 0,
@@ -179,6 +179,7 @@ def test_a_database_that_is_gone_takes_only_its_own_numbers_along() -> None:
             assert served.client.get("/metrics").status_code == 200
         parts.database.__class__ = SteadyDatabase
     assert before - set(values) == {
+        "backup_verified_age_seconds",
         "last_tick_age_seconds",
         "audit_unnumbered_age_seconds",
         "due",
@@ -207,7 +208,7 @@ def test_a_place_that_is_not_allowed_and_a_keyring_out_of_step() -> None:
     parts.keyring = LaggingKeyring(clock=parts.clock, entropy=parts.entropy, cache_seconds=60)
     with world_on(parts).archive as archive:
         values = archive.gauges.read()
-    assert (values["place_in_order"], values["keyring_in_step"], values["recovery_kit_confirmed"]) == (0, 0, 0)
+    assert (values["place_in_order"], values["keyring_in_step"]) == (0, 0)
     assert values["store_reachable"] == 1
 
 

@@ -6,17 +6,19 @@ where there is none. Sealed and opened bytes go through standard input and outpu
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from recvault.domain.errors import InvalidInput
+from recvault.domain.errors import Conflict, InvalidInput
 from recvault.interfaces.cli.problems import DONE, FAULT
 from recvault.interfaces.cli.session import OPERATOR, Json, answer, archive_of, config_faults, load_config, table
+from recvault.services.backup_files import SUFFIX
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
@@ -29,6 +31,12 @@ backup_commands = typer.Typer(
 )
 PIECE = 1024 * 1024
 """Bytes read from standard input at a time."""
+
+SEGMENT = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
+"""Names of finished segments and of timelines' histories (PostgreSQL manual, Continuous Archiving)."""
+
+WAL = "wal-"
+"""Beginning of the names of sealed segments."""
 
 Copy = Annotated[
     Path | None,
@@ -114,6 +122,44 @@ def backup_unseal(context: typer.Context) -> None:
     """Open standard input to standard output; ends with 1 when it was altered or cut short: throw away what came out."""
     with _sealed(context) as sealed:
         _pour(sealed.unseal(_pieces(sys.stdin.buffer)))
+
+
+@backup_commands.command("seal-wal")
+def backup_seal_wal(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where pg_receivewal writes.")],
+    json_: Json = False,
+) -> None:
+    """Seal the finished segments of PostgreSQL's write-ahead log into the backup directory, and remove each once its sealed
+    form is on the disk. Run it every minute; the segment that is still being written stays."""
+    with _sealed(context) as sealed:
+        done = []
+        for segment in sorted(path for path in directory.iterdir() if SEGMENT.fullmatch(path.name)):
+            with suppress(Conflict), segment.open("rb") as file:  # sealed by a run that was interrupted: only the rest
+                sealed.place.write(WAL + segment.name.lower() + SUFFIX, sealed.seal(_pieces(file)))
+            segment.unlink()
+            done.append(segment.name)
+    answer({"sealed": done}, [f"segments sealed: {len(done)}"], as_json=json_)
+
+
+@backup_commands.command("unseal-wal")
+def backup_unseal_wal(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="An empty directory, for restore_command to read.")],
+    json_: Json = False,
+) -> None:
+    """Open every sealed segment of the write-ahead log into a directory, for a restore; remove them afterwards."""
+    with _sealed(context) as sealed:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        done = []
+        for one in sealed.listed():
+            if one.name.startswith(WAL):
+                name = one.name.removeprefix(WAL).removesuffix(SUFFIX).upper().replace(".HISTORY", ".history")
+                with (directory / name).open("xb") as file:
+                    for piece in sealed.unseal(sealed.place.read(one.name)):
+                        file.write(piece)
+                done.append(name)
+    answer({"opened": done}, [f"segments opened: {len(done)}"], as_json=json_)
 
 
 def prove_destruction(
