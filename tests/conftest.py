@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
+from recvault.adapters import root_pkcs11
 from tests.servers import run
 from tests.servers.ceph import Ceph
 from tests.servers.ceph import ceph as the_ceph
 from tests.servers.postgresql import fresh_database, server
+from tests.servers.softhsm import SoftToken, new_token
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +45,17 @@ def ceph() -> Ceph:
     """A real Ceph S3: endpoints, keys, and fresh buckets."""
     with _or_skip():
         return the_ceph()
+
+
+@pytest.fixture
+def soft_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftToken]:
+    """A token of its own in software."""
+    with _or_skip():
+        token = new_token(tmp_path / "token")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(token.configuration))
+    root_pkcs11.let_go()
+    yield token
+    root_pkcs11.let_go()
 
 
 @pytest.fixture

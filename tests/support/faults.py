@@ -19,7 +19,7 @@ from recvault.adapters.database import SqlDatabase
 from recvault.bootstrap import Archive, assemble
 from recvault.domain.errors import DatabaseUnavailable, StoreUnavailable
 from recvault.domain.ports.database import UnitOfWork
-from recvault.domain.ports.keyring import KeyInfo, KeyKind, Keyring, ReplicaStatus
+from recvault.domain.ports.keyring import KeyInfo, KeyKind, Keyring, LostPlace, OfflineCopy, ReplicaStatus
 from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import (
     DeleteFailure,
@@ -176,6 +176,12 @@ class FaultyKeyring:
 
     def replicas(self) -> tuple[ReplicaStatus, ...]:
         return self._inner.replicas()
+
+    def offline_copies(self) -> tuple[OfflineCopy, ...]:
+        return self._inner.offline_copies()
+
+    def lost_places(self) -> tuple[LostPlace, ...]:
+        return self._inner.lost_places()
 
     def set_anchor(self, name: str, value: str) -> None:
         self._plan.around("set_anchor", lambda: self._inner.set_anchor(name, value))
