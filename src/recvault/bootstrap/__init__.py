@@ -18,8 +18,8 @@ from recvault.adapters.keyring import kit_of, recovery_public, write_recovery_ki
 from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.root_keyfile import make_directory
 from recvault.adapters.system import SystemClock, SystemEntropy
-from recvault.bootstrap.parts import (
 from recvault.bootstrap.brakes import braking
+from recvault.bootstrap.parts import (
     migrate_schema,
     open_database,
     open_keyring,
@@ -55,12 +55,12 @@ from recvault.services.approvals import Approvals
 from recvault.services.audit_log import AuditLog
 from recvault.services.backup import Backups
 from recvault.services.backup_files import SealedBackups
-from recvault.services.certificates import Certificates
 from recvault.services.brakes import Brakes
+from recvault.services.certificates import Certificates
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
-from recvault.services.gauges import Gauges
 from recvault.services.forecast import ForecastGuard
+from recvault.services.gauges import Gauges
 from recvault.services.holds import Holds
 from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.ledger import Ledger
@@ -75,10 +75,10 @@ from recvault.services.retention_events import RetentionEvents
 from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import Retrieval
 from recvault.services.streams import Streams
+from recvault.services.suspension import Suspensions
 from recvault.services.sweep import Sweeper
 from recvault.services.training import Training
 
-from recvault.services.suspension import Suspensions
 PERMANENT_KEYS = {
     INDEX_KEY: KeyKind.MAC,
     certificate_service.SIGNING_KEY: KeyKind.SIGN,
@@ -116,13 +116,13 @@ class Archive:
     retrieval: Retrieval
     holds: Holds
     approvals: Approvals
+    suspensions: Suspensions
+    forecast: ForecastGuard
+    brakes: Brakes
     training: Training
     purge: Purge
     backups: Backups
     proof: Proof
-    suspensions: Suspensions
-    forecast: ForecastGuard
-    brakes: Brakes
     sweeper: Sweeper
     accounts: Accounts
     certificates: Certificates
@@ -215,13 +215,13 @@ def assemble(
     )
     base = foundation(parts)
     custody = rules_of_keeping(parts, base)
+    brakes = braking(parts, base)
     return Archive(
         config=config,
         clock=clock,
         entropy=entropy,
         database=database,
         store=store,
-    brakes = braking(parts, base)
         keyring=keyring,
         access=base.access,
         audit=base.audit,
@@ -244,7 +244,6 @@ def assemble(
         suspensions=brakes.suspensions,
         forecast=brakes.forecast,
         brakes=brakes.brakes,
-        restore=custody.restore,
         backups=backups(parts, base),
         proof=Proof(database=database, keyring=keyring, audit=base.audit),
         sweeper=sweeper(parts, base),

@@ -33,8 +33,8 @@ from recvault.services.accounts import Accounts, SessionLimits
 from recvault.services.approvals import Approvals, Handler
 from recvault.services.audit_log import AuditLog
 from recvault.services.backup import Backups
-from recvault.services.certificates import Certificates, Issuer
 from recvault.services.brakes import Brakes
+from recvault.services.certificates import Certificates, Issuer
 from recvault.services.clocks import Clocks
 from recvault.services.customers import Customers
 from recvault.services.gauges import Gauges
@@ -51,10 +51,10 @@ from recvault.services.retention_events import RetentionEvents
 from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import KeyCache, Retrieval
 from recvault.services.streams import Streams
+from recvault.services.suspension import Suspensions
 from recvault.services.sweep import Sweeper
 
 
-from recvault.services.suspension import Suspensions
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What every service is made from."""
@@ -183,6 +183,7 @@ def approvals(parts: Parts, base: Foundation, custody: Custody, suspensions: Sus
     """What takes a second person; every kind of proposal has its handler here."""
     handlers: dict[ProposalKind, Handler] = {
         ProposalKind.RELEASE_HOLD: custody.holds.carry_out_release,
+        ProposalKind.EXTEND_SUSPENSION: suspensions.carry_out_extension,
         ProposalKind.END_PURPOSE: custody.purpose_endings.carry_out,
         ProposalKind.STATUTORY_OVERRIDE: custody.overrides.carry_out,
     }
@@ -216,8 +217,6 @@ def ingest(parts: Parts, base: Foundation, custody: Custody) -> Ingest:
         keyring=parts.keyring,
         period_keys=base.period_keys,
         retention=custody.retention,
-        ProposalKind.SWEEP_AFTER_RESTORE: custody.restore.sweep_again,
-        ProposalKind.EXTEND_SUSPENSION: suspensions.carry_out_extension,
         customers=custody.customers,
         places=custody.places,
         audit=base.audit,
@@ -252,6 +251,7 @@ def purge(parts: Parts, base: Foundation, custody: Custody, brakes: Brakes) -> P
         audit=base.audit,
         clock=parts.clock,
         entropy=parts.entropy,
+        brakes=brakes,
         limits=purge_limits(parts.config),
     )
 
@@ -287,7 +287,6 @@ def sweeper(parts: Parts, base: Foundation) -> Sweeper:
 
 
 def accounts(parts: Parts, base: Foundation) -> Accounts:
-        brakes=brakes,
     """People and sources."""
     return Accounts(
         database=parts.database,

@@ -83,12 +83,10 @@ class Act(StrEnum):
     DESTRUCTION_PROVED = "destruction:copy:examined"
     LEDGER_REPLAYED = "ledger:entry:replayed"
 
-    INCARNATION_CHANGED = "ledger:database:incarnation-changed"
-    SWEEP_RESUMED = "store:sweep:resumed"
-
 
 MOVES_ENDS = frozenset(act for act in Act if act.startswith("communication:retention:"))
 """Acts whose target's end they move: what they moved is accounted for when a run is compared with its forecast."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:

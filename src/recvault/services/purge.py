@@ -80,9 +80,9 @@ class Purge:
         audit: AuditLog,
         clock: Clock,
         entropy: Entropy,
+        brakes: Brakes,
         limits: PurgeLimits,
     ) -> None:
-        brakes: Brakes,
         self._database = database
         self._store = store
         self._remains = Remains(store=store)
@@ -93,10 +93,10 @@ class Purge:
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
+        self._brakes = brakes
         self._limits = limits
 
     def forecast(self, limit: int = 1000) -> PurgeReport:
-        self._brakes = brakes
         """What a run now would find due; changes nothing."""
         report = PurgeReport(stopped_because=self._obstacle(self._clock.now()))
         with self._database.read() as unit:
