@@ -40,11 +40,13 @@ from recvault.bootstrap.services import (
     rules_of_keeping,
     sweeper,
 )
+from recvault.bootstrap.telling import telling
 from recvault.config import Config
 from recvault.domain.errors import KeyringError, ResidencyViolation
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import KeyKind, Keyring
 from recvault.domain.ports.ledger import LedgerStore
+from recvault.domain.ports.mail import Mail
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services import certificates as certificate_service
@@ -63,7 +65,10 @@ from recvault.services.forecast import ForecastGuard
 from recvault.services.gauges import Gauges
 from recvault.services.holds import Holds
 from recvault.services.ingest import INDEX_KEY, Ingest
+from recvault.services.invitations import Invitations
 from recvault.services.ledger import Ledger
+from recvault.services.mailing import Mailing
+from recvault.services.notices import Notices
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.proof import Proof
@@ -127,6 +132,9 @@ class Archive:
     accounts: Accounts
     certificates: Certificates
     gauges: Gauges
+    mailing: Mailing
+    notices: Notices
+    invitations: Invitations
     resources: ExitStack
 
     def __enter__(self) -> Self:
@@ -198,6 +206,7 @@ def assemble(
     ledger_store: LedgerStore,
     clock: Clock,
     entropy: Entropy,
+    mail: Mail | None = None,
 ) -> Archive:
     """The archive on given parts (tests give in-memory ones); opens nothing, decides nothing."""
     resources = ExitStack()
@@ -216,6 +225,10 @@ def assemble(
     base = foundation(parts)
     custody = rules_of_keeping(parts, base)
     brakes = braking(parts, base)
+    numbers = gauges(parts, custody)
+    told = telling(
+        parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None
+    )
     return Archive(
         config=config,
         clock=clock,
@@ -249,7 +262,10 @@ def assemble(
         sweeper=sweeper(parts, base),
         accounts=accounts(parts, base),
         certificates=custody.certificates,
-        gauges=gauges(parts, custody),
+        gauges=numbers,
+        mailing=told.mailing,
+        notices=told.notices,
+        invitations=told.invitations,
         resources=resources,
     )
 

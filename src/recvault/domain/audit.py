@@ -60,6 +60,8 @@ class Act(StrEnum):
     SOURCE_ADDED = "account:source:added"
     SOURCE_REVOKED = "account:source:revoked"
     USER_ADDED = "account:user:added"
+    INVITED = "account:user:invited"
+    PASSWORD_SET = "account:user:password-set"
     ROLE_GRANTED = "account:role:granted"
     SIGNED_IN = "account:session:signed-in"
     SIGN_IN_FAILED = "account:session:sign-in-failed"

@@ -128,7 +128,7 @@ class Accounts:
             id=uuid7(now, self._entropy.bytes(10)),
             name=_require_name(name),
             display_name=display_name,
-            password_hash=None if password is None else self._hasher.hash(_require_password(password)),
+            password_hash=None if password is None else self._hasher.hash(require_password(password)),
             grants=grants,
             created_at=now,
             agent_id=agent_id,
@@ -291,7 +291,8 @@ def _require_name(name: str) -> str:
     return name
 
 
-def _require_password(password: str) -> str:
+def require_password(password: str) -> str:
+    """The password; InvalidInput when it is too short or too long."""
     if not PASSWORD_MINIMUM <= len(password) <= PASSWORD_MAXIMUM:
         raise InvalidInput(f"a password has {PASSWORD_MINIMUM} to {PASSWORD_MAXIMUM} characters; longer is better")
     return password

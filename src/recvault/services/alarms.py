@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from recvault.domain.backups import VERIFIED
 from recvault.domain.notices import Alarm, AlarmCode
 from recvault.domain.ports.database import UnitOfWork
-
-BACKUP = "backup/verified"
-"""The setting that tells of the newest verified backup."""
 
 REPEAT = timedelta(hours=24)
 """How often people hear of an alarm that stands."""
@@ -80,7 +78,7 @@ def of_rows(unit: UnitOfWork, now: datetime, *, suspended: bool, backups: bool) 
     if policy is not None and policy.signed_at is None and policy.activated_at + UNSIGNED <= now:
         found[AlarmCode.POLICY_UNSIGNED] = (now - policy.activated_at).days
     if backups and policy is not None:
-        made = unit.settings.get(BACKUP)
+        made = unit.settings.get(VERIFIED)
         last = policy.activated_at if made is None else datetime.fromisoformat(str(made["made_at"]))
         if last + BACKUP_AGE <= now:
             found[AlarmCode.BACKUP] = int((now - last).total_seconds() // 3600)

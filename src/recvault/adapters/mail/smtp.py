@@ -26,7 +26,7 @@ from recvault.domain.ports.mail import OutgoingMail
 
 _ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?= |$)")
 
-_TRY_AGAIN = "it is tried again by itself"
+_TRY_AGAIN = "the next attempt may succeed"
 _ASK = "ask whoever runs it why"
 
 
