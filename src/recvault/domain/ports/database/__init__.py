@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Protocol
 
 from recvault.domain.ports.database.accounts import Accounts, Policies, Settings
+from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.brakes import Brakes
 from recvault.domain.ports.database.communications import Communications
-from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
 from recvault.domain.ports.database.notices import Invitations, Notices
 from recvault.domain.ports.database.register import Register
@@ -35,10 +35,10 @@ __all__ = [
     "Notices",
     "PeriodKeys",
     "Policies",
+    "Proposals",
     "Register",
     "RetentionRecords",
     "Settings",
-    "Proposals",
     "UnitOfWork",
 ]
 
@@ -52,6 +52,8 @@ class UnitOfWork(Protocol):
     def register(self) -> Register: ...
     @property
     def holds(self) -> Holds: ...
+    @property
+    def proposals(self) -> Proposals: ...
     @property
     def brakes(self) -> Brakes: ...
     @property
@@ -73,8 +75,6 @@ class UnitOfWork(Protocol):
     @property
     def settings(self) -> Settings: ...
 
-    def proposals(self) -> Proposals: ...
-    @property
     def commit(self) -> None:
         """Makes it durable; DatabaseUnavailable when the outcome is unknown (look it up, never undo)."""
 
