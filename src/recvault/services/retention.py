@@ -210,20 +210,16 @@ class Retention:
         return self._mark(actor, communication_id, None, Act.DO_NOT_KEEP_UNDONE)
 
     def _mark(self, actor: Actor, communication_id: str, at: datetime | None, act: Act) -> Communication:
-        self._find(communication_id)
         with self._database.begin() as unit:
-            locked = self.lock(unit, [communication_id])
-            if not locked:
-                raise Destroyed(
-                    "this communication has been destroyed, or its end was edited: see 'recvault policy explain'"
-                )
+            locked = [self.lock_one(unit, communication_id)]
             decision = decide(actor, Action.DO_NOT_KEEP, Subject(communication=locked[0]), None, self._clock.now())
             if not decision.allowed:
                 raise Forbidden(f"this is not open to you ({decision.reason})")
             unit.communications.set_do_not_keep(communication_id, at)
             self.move(unit, locked, [replace(locked[0], do_not_keep_at=at)], by=actor.id, act=act, always=True)
             unit.commit()
-        return self._find(communication_id)
+        with self._database.read() as unit:
+            return unit.communications.get(communication_id)
 
     def lock(self, unit: UnitOfWork, communication_ids: Collection[str]) -> list[Communication]:
         """Guard rows, then those of the communications that are still stored, in id order (rule 3). A row whose end is not
@@ -239,6 +235,17 @@ class Retention:
             unit.communications.stop(row.id, EDITED)
             self._audit.record(unit, actor=ACTOR, act=Act.STOPPED, target=row.id, detail={"reason": EDITED})
         return intact
+
+    def lock_one(self, unit: UnitOfWork, communication_id: str) -> Communication:
+        """The same for one that must be there: NotFound, Destroyed, Conflict when its end was edited."""
+        rows = self.lock(unit, [communication_id])
+        if rows:
+            return rows[0]
+        if any(row.state is State.STORED for row in unit.communications.find([communication_id])):
+            raise Conflict("its end was edited in the database: a person must look, see 'recvault policy explain'")
+        if unit.communications.find([communication_id]) or unit.destructions.find([communication_id]):
+            raise Destroyed("this communication has been destroyed")
+        raise NotFound("there is no such communication")
 
     def move(
         self,
@@ -273,18 +280,6 @@ class Retention:
         if now.destroy_at != was.destroy_at:
             self._period_keys.rewrap(unit, was, self._period_keys.prepare_in(unit, now.destroy_at))
         return changed
-
-    def _find(self, communication_id: str) -> Communication:
-        with self._database.read() as unit:
-            found = unit.communications.find([communication_id])
-            gone = unit.destructions.find([communication_id])
-        if not found:
-            raise (
-                Destroyed("this communication has been destroyed")
-                if gone
-                else NotFound("there is no such communication")
-            )
-        return found[0]
 
     def _policy(self, version: str, unit: UnitOfWork | None = None) -> Policy:
         if version not in self._parsed:

@@ -70,9 +70,10 @@ class RetentionEvents:
         self._access.require(actor, Action.RETENTION_EVENT)
         closed_at = self._passed(at)
         with self._database.begin() as unit:
-            rows = self._retention.lock(unit, unit.retention.ids_of_case(case_ref))
-            if not rows:
+            ids = unit.retention.ids_of_case(case_ref)
+            if not ids:
                 raise NotFound("nothing that is stored belongs to this case; check the reference")
+            rows = self._retention.lock(unit, ids)
             after = [replace(row, case_closed_at=_later(row.case_closed_at, closed_at)) for row in rows]
             concerned = [row.id for row, new in zip(rows, after, strict=True) if row != new]
             unit.retention.set_case_closed(concerned, closed_at)
@@ -208,9 +209,7 @@ class RetentionEvents:
         """The locked rows that an objection concerns, and whether it stands already. NotFound when there is no such
         customer or communication."""
         if customer_id is None:
-            rows = self._retention.lock(unit, [communication_id or ""])
-            if not rows:
-                raise NotFound("there is no such communication, or it has been destroyed")
+            rows = [self._retention.lock_one(unit, communication_id or "")]
             standing = unit.retention.endings_covering([rows[0].id]).get(rows[0].id, ())
         else:
             unit.register.lock_guards(customer_ids=[customer_id], contact_point_ids=[])

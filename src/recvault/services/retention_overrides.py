@@ -117,20 +117,19 @@ class Overrides:
         )
         self._require_year(statute, override.year_end)
         rows = self._covered(unit, override)
-        if not rows and not on_customer:
-            raise Destroyed("it has been destroyed meanwhile, or its end was edited; refuse the proposal")
         unit.retention.add_override(override)
         self._moved(unit, override, rows, proposal, Act.OVERRIDE_PLACED)
 
     def _end(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> None:
         override = unit.retention.override(proposal.subject)
-        rows = self._covered(unit, override)
+        gone = override.communication_id is not None and not unit.communications.find([override.communication_id])
+        rows = [] if gone else self._covered(unit, override)
         unit.retention.end_override(override.id, by=proposal.decided_by or proposal.proposed_by, at=now)
         self._moved(unit, override, rows, proposal, Act.OVERRIDE_ENDED)
 
     def _covered(self, unit: UnitOfWork, override: Override) -> list[Communication]:
         if override.communication_id is not None:
-            return self._retention.lock(unit, [override.communication_id])
+            return [self._retention.lock_one(unit, override.communication_id)]
         customer_id = override.customer_id or ""
         unit.register.lock_guards(customer_ids=[customer_id], contact_point_ids=[])
         return self._retention.lock(unit, unit.communications.ids_of_customer(customer_id))
