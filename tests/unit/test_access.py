@@ -91,6 +91,7 @@ EXPECTED: dict[Action, dict[Role, set[Purpose] | set[Purpose | None]]] = {
     Action.AUDIT_READ: {Role.AUDITOR: NO_PURPOSE},
     Action.ACCOUNT_MANAGE: {Role.ADMINISTRATOR: NO_PURPOSE},
     Action.POLICY_SIGN: {Role.PRIVACY_HANDLER: NO_PURPOSE},
+    Action.KEY_REKEY: {Role.ADMINISTRATOR: NO_PURPOSE},
 }
 
 ON_ONE = {Action.VIEW, Action.OPEN, Action.DO_NOT_KEEP, Action.RELEASE}

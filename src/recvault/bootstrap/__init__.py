@@ -66,6 +66,7 @@ from recvault.services.gauges import Gauges
 from recvault.services.holds import Holds
 from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.invitations import Invitations
+from recvault.services.key_ends import KeyEnds
 from recvault.services.ledger import Ledger
 from recvault.services.mailing import Mailing
 from recvault.services.notices import Notices
@@ -109,6 +110,7 @@ class Archive:
     audit: AuditLog
     ledger: Ledger
     period_keys: PeriodKeys
+    key_ends: KeyEnds
     edge_keys: EdgeKeys
     retention: Retention
     retention_events: RetentionEvents
@@ -240,6 +242,7 @@ def assemble(
         audit=base.audit,
         ledger=base.ledger,
         period_keys=base.period_keys,
+        key_ends=base.key_ends,
         edge_keys=EdgeKeys(database=database, keyring=keyring, audit=base.audit, clock=clock),
         retention=custody.retention,
         retention_events=custody.retention_events,

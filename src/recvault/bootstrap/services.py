@@ -23,6 +23,7 @@ from recvault.bootstrap.parts import (
 )
 from recvault.config import Config
 from recvault.domain.approvals import ProposalKind
+from recvault.domain.period_keys import WaitLimits
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.ledger import LedgerStore
@@ -40,6 +41,7 @@ from recvault.services.customers import Customers
 from recvault.services.gauges import Gauges
 from recvault.services.holds import Holds
 from recvault.services.ingest import Ingest
+from recvault.services.key_ends import KeyEnds
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
@@ -77,6 +79,7 @@ class Foundation:
     audit: AuditLog
     ledger: Ledger
     period_keys: PeriodKeys
+    key_ends: KeyEnds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +115,23 @@ def foundation(parts: Parts) -> Foundation:
     period_keys = PeriodKeys(
         database=parts.database,
         keyring=parts.keyring,
-        ledger=ledger,
         audit=audit,
         clock=parts.clock,
         zone=parts.config.retention.zone,
     )
-    return Foundation(access=Access(clock=parts.clock), audit=audit, ledger=ledger, period_keys=period_keys)
+    access = Access(clock=parts.clock)
+    key_ends = KeyEnds(
+        database=parts.database,
+        keyring=parts.keyring,
+        period_keys=period_keys,
+        ledger=ledger,
+        audit=audit,
+        access=access,
+        clock=parts.clock,
+        zone=parts.config.retention.zone,
+        limits=WaitLimits(longest=timedelta(hours=parts.config.keyring.superseded_wait_hours)),
+    )
+    return Foundation(access=access, audit=audit, ledger=ledger, period_keys=period_keys, key_ends=key_ends)
 
 
 def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
@@ -245,6 +259,7 @@ def purge(parts: Parts, base: Foundation, custody: Custody, brakes: Brakes) -> P
         database=parts.database,
         store=parts.store,
         period_keys=base.period_keys,
+        key_ends=base.key_ends,
         retention=custody.retention,
         ledger=base.ledger,
         certificates=custody.certificates,

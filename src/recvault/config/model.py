@@ -149,6 +149,7 @@ class Keyring(Section):
     root_key_file: SecretFile = Path("recvault-root.key")
     replicas: Annotated[tuple[Replica, ...], Strict(False)] = ()
     cache_seconds: int = Field(default=60, ge=0, le=60)
+    superseded_wait_hours: int = Field(default=168, ge=1, le=168)
 
 
 class Ledger(Section):

@@ -62,6 +62,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit:log:read"
     ACCOUNT_MANAGE = "account:account:manage"
     POLICY_SIGN = "policy:policy:sign"
+    KEY_REKEY = "key:key:rekey"
 
 
 class ScopeKind(StrEnum):
@@ -214,6 +215,7 @@ TABLE: Mapping[Action, Mapping[Role, Rule]] = {
     Action.AUDIT_READ: {Role.AUDITOR: _ANY},
     Action.ACCOUNT_MANAGE: {Role.ADMINISTRATOR: _ANY},
     Action.POLICY_SIGN: {Role.PRIVACY_HANDLER: _ANY},
+    Action.KEY_REKEY: {Role.ADMINISTRATOR: _ANY},
 }
 
 # Acts that reach a communication: they are bound to its state, its scope and, where the rule names any, a purpose.

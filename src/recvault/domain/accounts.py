@@ -77,7 +77,12 @@ class SignedPolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeriodKey:
-    """The database's row for a day key or frozen-month key: writers lock it shared, closing locks it for update."""
+    """The database's row for a day key or frozen-month key: writers lock it shared, closing locks it for update.
+
+    Its life is told in ``domain.period_keys``: ``superseded_at`` when the next generation took its place, for a
+    destruction of ``demanded_at``; ``vacant_at`` when nothing was found under it; ``noted_at`` when its end was written
+    in the ledger.
+    """
 
     key_id: str
     period: str
@@ -85,3 +90,7 @@ class PeriodKey:
     created_at: datetime
     closing_at: datetime | None = None
     destroyed_at: datetime | None = None
+    superseded_at: datetime | None = None
+    demanded_at: datetime | None = None
+    vacant_at: datetime | None = None
+    noted_at: datetime | None = None

@@ -53,6 +53,7 @@ class Act(StrEnum):
     RESUMED = "destruction:run:resumed"
     FORECAST_MADE = "destruction:forecast:made"
     KEY_CREATED = "key:key:created"
+    KEY_SUPERSEDED = "key:key:superseded"
     KEY_DESTROYED = "key:key:destroyed"
     KEYS_CONFIRMED = "key:backup:confirmed"
     CUSTOMER_CHANGED = "register:customer:changed"

@@ -31,6 +31,7 @@ from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.audit_log import AuditLog
 from recvault.services.brakes import Brakes
 from recvault.services.certificates import Certificates
+from recvault.services.key_ends import KeyEnds
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.remains import Remains
@@ -74,6 +75,7 @@ class Purge:
         database: Database,
         store: ObjectStore,
         period_keys: PeriodKeys,
+        key_ends: KeyEnds,
         retention: Retention,
         ledger: Ledger,
         certificates: Certificates,
@@ -87,6 +89,7 @@ class Purge:
         self._store = store
         self._remains = Remains(store=store)
         self._period_keys = period_keys
+        self._key_ends = key_ends
         self._retention = retention
         self._ledger = ledger
         self._certificates = certificates
@@ -123,7 +126,7 @@ class Purge:
     def _settle(self, report: PurgeReport) -> None:
         report.stopped_because = self._obstacle(self._clock.now())
         if report.stopped_because is None:
-            report.keys_destroyed += self._period_keys.close_due()
+            report.keys_destroyed += self._key_ends.close_due()
             self._complete(report)
 
     def run_batch(self, worker: str, report: PurgeReport) -> bool:

@@ -58,6 +58,10 @@ class Session:
         statement = select(func.count()).select_from(table).where(*conditions)
         return self._run(lambda: self._connection.execute(statement).scalar_one())
 
+    def scalar(self, statement: Executable, parameters: Mapping[str, Any]) -> Any:
+        """The one value of the one row."""
+        return self._run(lambda: self._connection.execute(statement, parameters).scalar_one())
+
     def change(self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None) -> int:
         """Runs an INSERT, UPDATE or DELETE; how many rows it touched."""
         return self._run(lambda: self._connection.execute(statement, parameters).rowcount)
@@ -74,6 +78,11 @@ class Session:
         if many:
             statement = self._upsert(table).on_conflict_do_nothing()
             self._run(lambda: self._connection.execute(statement, _plain_if_one(many)))
+
+    def insert_if_missing(self, table: Table[Any], row: Mapping[str, Any]) -> int:
+        """Inserts the row unless its key is there; how many rows that were. On PostgreSQL it waits for another
+        transaction that is inserting the same key."""
+        return self.change(self._upsert(table).values(dict(row)).on_conflict_do_nothing())
 
     def put(self, table: Table[Any], row: Mapping[str, Any], *, key: Sequence[str]) -> None:
         """Inserts the row, or replaces the one with the same key."""

@@ -46,6 +46,10 @@ class PeriodKeyColumns(TypedColumns):
     created_at: Named[datetime] = Column(Moment)
     closing_at: Named[datetime | None] = Column(Moment)
     destroyed_at: Named[datetime | None] = Column(Moment)
+    superseded_at: Named[datetime | None] = Column(Moment)
+    demanded_at: Named[datetime | None] = Column(Moment)
+    vacant_at: Named[datetime | None] = Column(Moment)
+    noted_at: Named[datetime | None] = Column(Moment)
 
 
 period_keys = Table(
@@ -57,6 +61,15 @@ period_keys = Table(
     CheckConstraint("generation >= 1", name="generation"),
     index_where("ix_period_keys_living", "period", where="destroyed_at IS NULL"),
 )
+
+
+class KeyDepartureColumns(TypedColumns):
+    key_id: Named[str] = Column(TEXT, ForeignKey(period_keys.c.key_id), primary_key=True)
+    at: Named[datetime] = Column(Moment, primary_key=True)
+
+
+# When something alive left a key for another. Only added to, so that moving never waits for the key's own row.
+key_departures = Table("period_key_departures", metadata, KeyDepartureColumns)
 
 
 class CommunicationColumns(TypedColumns):

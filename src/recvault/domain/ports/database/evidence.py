@@ -10,6 +10,7 @@ from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import ChainHead, Entry, SequencedEntry
 from recvault.domain.destruction import BatchCertificate, Destruction
 from recvault.domain.holds import Hold
+from recvault.domain.period_keys import WrappedKey
 
 
 class Holds(Protocol):
@@ -38,13 +39,17 @@ class PeriodKeys(Protocol):
     """Rows that stand for day keys and frozen-month keys; the keys themselves are in the keyring."""
 
     def open_for(self, period: str) -> PeriodKey | None:
-        """The newest generation of the period that is neither closing nor destroyed."""
+        """The newest generation of the period that may still wrap: not superseded, vacant, closing or destroyed."""
 
     def last_generation(self, period: str) -> int:
         """0 when the period never had a key."""
 
     def add(self, key: PeriodKey) -> None:
         """Conflict when the (period, generation) exists."""
+
+    def add_missing(self, key: PeriodKey) -> bool:
+        """Adds unless the (period, generation) exists, and says whether it did. Waits for another transaction that is
+        adding the same; when that commits, its row can be seen here from then on."""
 
     def get(self, key_id: str) -> PeriodKey:
         """NotFound when unknown."""
@@ -55,17 +60,52 @@ class PeriodKeys(Protocol):
     def lock(self, key_id: str) -> PeriodKey:
         """FOR UPDATE. NotFound when unknown."""
 
+    def supersede(self, key_id: str, *, at: datetime, demanded_at: datetime) -> None:
+        """No new wraps from here on: its data keys move to another generation, for a destruction of ``demanded_at``."""
+
+    def mark_vacant(self, key_id: str, at: datetime) -> None:
+        """Nothing lies under it, and nothing new may come."""
+
     def mark_closing(self, key_id: str, at: datetime) -> None:
-        """No new wraps from here on."""
+        """It dies: no new wraps from here on."""
+
+    def mark_noted(self, key_ids: Collection[str], at: datetime) -> None:
+        """The ledger tells of their end."""
 
     def mark_destroyed(self, key_id: str, at: datetime) -> None:
-        """The keyring has confirmed that it is gone."""
+        """The keyring has confirmed that it is gone; its departures are forgotten."""
 
     def closable(self, *, day_before: str, month_before: str) -> list[PeriodKey]:
         """Keys not yet destroyed whose period lies before the given day (``2026-11-22``) or month (``2026-11``)."""
 
+    def superseded(self) -> list[PeriodKey]:
+        """Superseded keys not yet destroyed, in period order."""
+
     def in_closing(self) -> list[PeriodKey]:
         """Keys that are closing and not yet destroyed, by id."""
+
+    def living(self) -> list[PeriodKey]:
+        """Every key that is not destroyed, in period order."""
+
+    def demanded(self, *, day_after: str) -> list[tuple[PeriodKey, datetime]]:
+        """Open keys of days after the given one that once wrapped something since destroyed, each with the moment of the
+        first such destruction, in period order."""
+
+    def depart(self, key_id: str, at: datetime) -> None:
+        """Notes that something alive leaves the key for another one in this transaction."""
+
+    def last_departure(self, key_id: str) -> datetime | None:
+        """When something alive last left the key."""
+
+    def wrapped_under(self, key_id: str, limit: int, *, after: str = "") -> list[WrappedKey]:
+        """Up to ``limit`` data keys now under the key, in id order, ids greater than ``after``."""
+
+    def move(self, wrapped: Mapping[str, bytes], *, old: str, new: str) -> int:
+        """Puts the data keys (by communication) under ``new`` where they still lie under ``old``, and remembers that in
+        ``wrapped by``; passes over what another transaction has locked. How many it moved."""
+
+    def counts(self) -> dict[str, int]:
+        """How many data keys lie under each key now; keys with none are absent."""
 
 
 class Destructions(Protocol):
