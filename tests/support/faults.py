@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,8 @@ from typing import Any, TypeVar, cast
 from recvault.adapters.database import SqlDatabase
 from recvault.bootstrap import Archive, assemble
 from recvault.domain.errors import DatabaseUnavailable, StoreUnavailable
-from recvault.domain.ports.database import UnitOfWork
+from recvault.domain.incarnation import Witness
+from recvault.domain.ports.database import Judge, UnitOfWork
 from recvault.domain.ports.keyring import KeyInfo, KeyKind, Keyring, LostPlace, OfflineCopy, ReplicaStatus
 from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import (
@@ -246,6 +247,15 @@ class FaultyDatabase:
     def read(self) -> Iterator[UnitOfWork]:
         with self._inner.read() as unit:
             yield unit
+
+    def guard(self, judge: Judge) -> None:
+        self._inner.guard(judge)
+
+    def unjudged(self) -> AbstractContextManager[None]:
+        return self._inner.unjudged()
+
+    def witness(self) -> Witness:
+        return self._inner.witness()
 
     def now(self) -> datetime:
         return self._inner.now()

@@ -15,7 +15,7 @@ import pytest
 
 from recvault.domain.access import Role
 from recvault.domain.destruction import Stage
-from recvault.domain.errors import KeyDestroyed, LedgerFailure
+from recvault.domain.errors import DatabaseBehind, Destroyed, KeyDestroyed, LedgerFailure
 from recvault.domain.purpose import Purpose
 from tests.support.aftermath import content_of, end_of, objects_of, rows_of, tombstones_of
 from tests.support.archives import Parts, World, configuration, make_world
@@ -76,14 +76,19 @@ def test_what_was_destroyed_stays_destroyed_and_what_lives_opens(tmp_path: Path)
             assert set(rows) == {due.id, living.id} and len(objects_of(old)) == 2, "all of yesterday's bytes are back"
             with pytest.raises(KeyDestroyed):
                 content_of(old, again.archive, rows[due.id])
-            with pytest.raises(KeyDestroyed):
+            assert content_of(old, again.archive, rows[living.id]) == CALL + b"l"
+            assert again.archive.ledger.behind() == 3  # intent, outcome, keys
+            with pytest.raises(DatabaseBehind):
+                again.archive.retrieval.open(
+                    again.actor(Role.PRIVACY_HANDLER), living.id, Purpose.REQUEST, reason="complaint"
+                )
+            report = again.archive.restore.replay()
+            assert report.destroyed_again == [due.id] and not report.sweeping
+            assert again.archive.ledger.behind() == 0
+            with pytest.raises(Destroyed):
                 again.archive.retrieval.open(
                     again.actor(Role.PRIVACY_HANDLER), due.id, Purpose.REQUEST, reason="complaint"
                 )
-            assert content_of(old, again.archive, rows[living.id]) == CALL + b"l"
-            assert again.archive.ledger.behind() == 3  # intent, outcome, keys
-            again.archive.ledger.replay()
-            assert again.archive.ledger.behind() == 0
             for _ in range(2):
                 again.archive.purge.run("worker-1")
                 again.later(minutes=6)
@@ -123,7 +128,7 @@ def test_what_is_kept_past_its_day_is_not_lost_for_the_archive_that_runs(tmp_pat
         assert content_of(parts, world.archive, row) == CALL + b"h"
         put_back(backup, today, place)
         with restored(world, parts, place) as (again, old):
-            again.archive.ledger.replay()
+            again.archive.restore.replay()
             receipt = again.store("new", CALL + b"n")
             for _ in range(3):
                 again.archive.purge.run("worker-1")
@@ -149,7 +154,7 @@ def test_uploads_for_a_day_whose_key_is_gone_are_taken_by_the_database_of_yester
         assert world.archive.purge.run("worker-1").keys_destroyed
         put_back(backup, today, place)
         with restored(world, parts, place) as (again, old):
-            again.archive.ledger.replay()
+            again.archive.restore.replay()
             receipt = again.store("older", CALL, **times)
             row = next(row for row in rows_of(old) if row.id == receipt.id)
             assert content_of(old, again.archive, row) == CALL

@@ -1,7 +1,8 @@
 """The one place that sees both sides: builds the archive's parts from the configuration, and starts it safely.
 
 Starting fails closed: a schema that is newer, a ledger the database contradicts, a place that is not allowed or a missing
-key stop the program with the mend. A ledger that is merely ahead (a crash between ledger and commit) is followed first.
+key stop the program with the mend. A ledger that is merely ahead (a crash between ledger and commit) is followed first; a
+database that was put back waits for 'recvault ledger replay'.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.proof import Proof
 from recvault.services.purge import Purge
+from recvault.services.restore import Restore
 from recvault.services.retention import Retention
 from recvault.services.retention_desk import RetentionDesk
 from recvault.services.retention_endings import PurposeEndings
@@ -128,6 +130,7 @@ class Archive:
     brakes: Brakes
     training: Training
     purge: Purge
+    restore: Restore
     backups: Backups
     proof: Proof
     sweeper: Sweeper
@@ -225,12 +228,11 @@ def assemble(
         streams=Streams(store=store, helper=helper),
     )
     base = foundation(parts)
+    database.guard(base.ledger)
     custody = rules_of_keeping(parts, base)
     brakes = braking(parts, base)
     numbers = gauges(parts, custody)
-    told = telling(
-        parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None
-    )
+    told = telling(parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None)
     return Archive(
         config=config,
         clock=clock,
@@ -260,6 +262,7 @@ def assemble(
         suspensions=brakes.suspensions,
         forecast=brakes.forecast,
         brakes=brakes.brakes,
+        restore=custody.restore,
         backups=backups(parts, base),
         proof=Proof(database=database, keyring=keyring, audit=base.audit),
         sweeper=sweeper(parts, base),
@@ -288,6 +291,7 @@ def backups_without_database(config: Config) -> SealedBackups:
 def start(archive: Archive, *, demo: bool = False) -> None:
     """What must hold before anything is served: schema, keys, recovery kit stored, ledger followed, place allowed."""
     migrate_schema(archive.config)
+    archive.restore.stand()  # before anything is read from a database that may have been put back
     archive.retention.adopt(archive.config.retention.policy_file.read_text(encoding="utf-8"))
     for key_id in PERMANENT_KEYS:
         archive.keyring.info(key_id)

@@ -46,6 +46,7 @@ from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.purge import Purge
+from recvault.services.restore import Restore
 from recvault.services.retention import Retention
 from recvault.services.retention_desk import RetentionDesk
 from recvault.services.retention_endings import PurposeEndings
@@ -95,6 +96,7 @@ class Custody:
     places: Places
     certificates: Certificates
     holds: Holds
+    restore: Restore
 
 
 class _Moving(TypedDict):
@@ -152,6 +154,13 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
         "audit": base.audit,
     }
     events = RetentionEvents(**moving, clock=parts.clock, entropy=parts.entropy, zone=zone)
+    certificates = Certificates(
+        keyring=parts.keyring,
+        entropy=parts.entropy,
+        issuer=Issuer(
+            controller=config.controller.name, business_id=config.controller.business_id, version=__version__
+        ),
+    )
     return Custody(
         retention=retention,
         retention_events=events,
@@ -175,12 +184,15 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
             clock=parts.clock,
             interval=timedelta(minutes=config.residency.check_interval_minutes),
         ),
-        certificates=Certificates(
-            keyring=parts.keyring,
+        certificates=certificates,
+        restore=Restore(
+            database=parts.database,
+            store=parts.store,
+            ledger=base.ledger,
+            certificates=certificates,
+            audit=base.audit,
+            clock=parts.clock,
             entropy=parts.entropy,
-            issuer=Issuer(
-                controller=config.controller.name, business_id=config.controller.business_id, version=__version__
-            ),
         ),
         holds=Holds(
             database=parts.database,
@@ -197,6 +209,7 @@ def approvals(parts: Parts, base: Foundation, custody: Custody, suspensions: Sus
     """What takes a second person; every kind of proposal has its handler here."""
     handlers: dict[ProposalKind, Handler] = {
         ProposalKind.RELEASE_HOLD: custody.holds.carry_out_release,
+        ProposalKind.SWEEP_AFTER_RESTORE: custody.restore.sweep_again,
         ProposalKind.EXTEND_SUSPENSION: suspensions.carry_out_extension,
         ProposalKind.END_PURPOSE: custody.purpose_endings.carry_out,
         ProposalKind.STATUTORY_OVERRIDE: custody.overrides.carry_out,

@@ -85,6 +85,8 @@ class Act(StrEnum):
     BACKUP_VERIFIED = "backup:backup:verified"
     DESTRUCTION_PROVED = "destruction:copy:examined"
     LEDGER_REPLAYED = "ledger:entry:replayed"
+    INCARNATION_CHANGED = "ledger:database:incarnation-changed"
+    SWEEP_RESUMED = "store:sweep:resumed"
 
 
 MOVES_ENDS = frozenset(act for act in Act if act.startswith("communication:retention:"))

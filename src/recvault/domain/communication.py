@@ -57,6 +57,16 @@ def advance(current: State, wanted: State) -> State:
     return wanted
 
 
+class Awaiting(StrEnum):
+    """Why a row waits for its destruction and opens for nobody meanwhile. By the ledger it was ``destroyed``; or that was
+    ``intended`` and nobody knows whether it was done; or it was intended at a moment when, by the facts of this
+    database, it was not due (``unsettled``: the event that ended it was lost in a restore)."""
+
+    INTENDED = "intended"
+    UNSETTLED = "unsettled"
+    DESTROYED = "destroyed"
+
+
 class Attention(StrEnum):
     """What is odd about an accepted communication; a person looks at it (rule 8: calls do not come back)."""
 
@@ -213,6 +223,7 @@ class Communication:
     do_not_keep_at: datetime | None = None
     case_closed_at: datetime | None = None
     relationship_ended_at: datetime | None = None
+    awaiting_purge: str | None = None
 
     def live_purposes(self, now: datetime) -> frozenset[str]:
         """The purposes whose end lies ahead of ``now`` and that nobody ended."""

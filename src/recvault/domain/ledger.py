@@ -23,7 +23,9 @@ class LedgerKind(StrEnum):
     HOLD_RELEASED = "hold-released"
     INTENT = "destruction-intended"
     DONE = "destruction-done"
+    KEPT = "destruction-dropped"
     KEYS_DESTROYED = "keys-destroyed"
+    POLICY_SIGNED = "policy-signed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -167,6 +167,7 @@ class Worker:
         return {"numbered": self._archive.audit.sequence()}
 
     def _beat(self) -> Outcome:
+        self._archive.restore.keep_up()
         self._archive.gauges.beat()
         return {}
 

@@ -1,21 +1,21 @@
 """The ledger journey: decisions are written outside the database before they count, and a database behind them is mended.
 
-Keeps rule 4. One writer at a time holds the database's ledger head; the entry is durable in every ledger place before
-the transaction that relies on it commits. A crash between leaves an entry the database has not followed: the next writer,
-or the start of the program, replays it first. Replay destroys nothing by itself: a bare intent makes its items unreadable
-by handing them to the normal purge.
+Keeps rule 4. One writer at a time holds the database's ledger head; the entry is durable in every ledger place, and its
+digest anchored in the keyring, before the transaction that relies on it commits. A crash between leaves one entry the
+database has not followed: the next writer, or the start of the program, follows it first. A database that is behind by
+more than that, or is not the incarnation that served last, was put back or lags: it is served nothing until it was
+replayed (``services.restore``). A ledger shorter than its anchor was rolled back together with the database.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 
 from recvault.domain.audit import Act
-from recvault.domain.errors import KeyNotFound, LedgerFailure, NotFound
-from recvault.domain.holds import Hold
+from recvault.domain.errors import DatabaseBehind, LedgerFailure
+from recvault.domain.incarnation import Outlook, Witness
 from recvault.domain.ledger import LedgerEntry, LedgerHead, LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.keyring import Keyring
@@ -23,13 +23,22 @@ from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.system import Clock
 from recvault.sealing.envelope import seal_envelope, unseal_envelope
 from recvault.services.audit_log import AuditLog
+from recvault.services.following import Followed, apply, hold_body
+
+__all__ = ["ANCHOR", "CRASH_WINDOW", "PAYLOAD_TYPE", "SIGNING_KEY", "Ledger", "hold_body"]
 
 SIGNING_KEY = "sign/ledger/1"
 PAYLOAD_TYPE = "application/vnd.recvault.ledger+json"
 
+ANCHOR = "ledger"
+"""Name of the keyring's anchor: ``<sequence>:<digest>`` of the last entry."""
+
+CRASH_WINDOW = 1
+"""Entries that a crash can leave unfollowed: the head is locked until commit, and a transaction writes one."""
+
 
 class Ledger:
-    """Appends, reads, verifies and replays the signed chain."""
+    """Appends, reads, verifies and follows the signed chain; judges whether a database may be served."""
 
     def __init__(
         self, *, database: Database, store: LedgerStore, keyring: Keyring, clock: Clock, audit: AuditLog
@@ -39,15 +48,20 @@ class Ledger:
         self._keyring = keyring
         self._clock = clock
         self._audit = audit
+        self._seen = 0  # the highest head this process knew the database to have
+
+    # --- writing
 
     def append(self, unit: UnitOfWork, kind: LedgerKind, body: Mapping[str, object]) -> LedgerEntry:
         """Writes one entry inside the caller's transaction, which must commit for it to count."""
-        head = self._caught_up(unit, unit.settings.lock_ledger_head())
+        head = self._caught_up(unit, unit.settings.lock_ledger_head(), Followed())
         entry = LedgerEntry(
             sequence=head.sequence + 1, previous=head.digest, at=self._clock.now(), kind=kind, body=body
         )
         self._store.append(entry.sequence, self._sign(entry))
-        unit.settings.set_ledger_head(LedgerHead(sequence=entry.sequence, digest=entry.digest()))
+        head = LedgerHead(sequence=entry.sequence, digest=entry.digest())
+        self._keyring.set_anchor(ANCHOR, f"{head.sequence}:{head.digest}")
+        unit.settings.set_ledger_head(head)
         return entry
 
     def write(self, kind: LedgerKind, body: Mapping[str, object]) -> LedgerEntry:
@@ -57,10 +71,37 @@ class Ledger:
             unit.commit()
         return entry
 
+    # --- judging
+
+    def outlook(self) -> Outlook:
+        """What a database must at least know of; LedgerFailure when the ledger itself was rolled back."""
+        seen, anchored, last = self._seen, self._anchored(), self._store.last()
+        _require_not_rolled_back(last, anchored)
+        return Outlook(last=last, seen=seen)
+
+    def judge(self, witness: Witness, outlook: Outlook) -> None:
+        """DatabaseBehind for a database that was put back or lags, LedgerFailure for one that knows more than the ledger."""
+        head = witness.head.sequence
+        if head > outlook.last:  # it may have grown since
+            _require_reaching(self._store.last(), witness.head)
+        behind = outlook.last - head
+        if witness.put_back or head < outlook.seen or behind > (0 if witness.is_another else CRASH_WINDOW):
+            raise DatabaseBehind(
+                f"the database is {max(behind, 0)} entries behind the ledger and was put back or lags: nothing is served until "
+                "'recvault ledger replay' has run"
+            )
+        self._seen = max(self._seen, head)
+
+    def require_servable(self) -> Witness:
+        """Judges the database as it is now and returns its witness."""
+        outlook = self.outlook()
+        witness = self._database.witness()
+        self.judge(witness, outlook)
+        return witness
+
     def behind(self) -> int:
         """How many entries the database has not followed; LedgerFailure when the chain contradicts the database."""
-        with self._database.read() as unit:
-            head = unit.settings.ledger_head()
+        head = self._database.witness().head
         last = self._store.last()
         _require_reaching(last, head)
         return last - head.sequence
@@ -71,39 +112,63 @@ class Ledger:
         self._require_known(head)
         return self._store.last() - head.sequence
 
+    # --- following
+
     def follow(self, unit: UnitOfWork) -> None:
         """Follows, in the caller's transaction, what a writer left that never committed: a hold that is in the ledger
         counts even when its commit was lost. Guards are locked before (the head comes last)."""
         if self._store.last() != unit.settings.ledger_head().sequence:
-            self._caught_up(unit, unit.settings.lock_ledger_head())
+            self._caught_up(unit, unit.settings.lock_ledger_head(), Followed())
 
-    def replay(self) -> int:
-        """Follows every entry the database has not seen; returns how many."""
+    def follow_all(self, unit: UnitOfWork) -> Followed:
+        """Follows every entry the database has not seen, in the caller's transaction, and tells what that did."""
+        self.outlook()
+        head = unit.settings.lock_ledger_head()
+        self._require_known(head)
+        told = Followed()
+        self._require_anchored(self._caught_up(unit, head, told))
+        return told
+
+    def replay(self) -> Followed:
+        """The same in a transaction of its own, whatever the database was judged to be; both places are made equal first."""
         self._store.heal()
-        with self._database.begin() as unit:
-            head = unit.settings.lock_ledger_head()
-            self._require_known(head)
-            after = self._caught_up(unit, head)
-            followed = after.sequence - head.sequence
+        with self._database.unjudged(), self._database.begin() as unit:
+            told = self.follow_all(unit)
             unit.commit()
-        return followed
+        return told
+
+    def heal(self) -> int:
+        """Copies what one place lacks from the other; returns how many entries."""
+        return self._store.heal()
 
     def verify(self) -> LedgerHead:
-        """Checks signatures, order and digests of the whole chain; LedgerFailure names the first bad entry."""
+        """Checks signatures, order, digests and the anchor of the whole chain; LedgerFailure names the first bad entry."""
+        self.outlook()
+        anchored = self._anchored()
         head = LedgerHead()
         for entry in self._entries(1):
             head = _follow(head, entry)
+            if anchored is not None and head.sequence == anchored.sequence:
+                self._require_anchored(head)
         return head
 
-    def _caught_up(self, unit: UnitOfWork, head: LedgerHead) -> LedgerHead:
-        last = self._store.last()
+    def entry(self, sequence: int) -> LedgerEntry:
+        """One entry, its signature verified; LedgerFailure when it is not there."""
+        for entry in self._entries(sequence):
+            return entry
+        raise LedgerFailure(f"the ledger has no entry {sequence}; run 'recvault ledger verify'")
+
+    def _caught_up(self, unit: UnitOfWork, head: LedgerHead, told: Followed) -> LedgerHead:
+        anchored, last = self._anchored(), self._store.last()
+        _require_not_rolled_back(last, anchored)
         _require_reaching(last, head)
+        self._seen = max(self._seen, head.sequence)
         if last == head.sequence:
             return head
         self._store.heal(head.sequence + 1)
         for entry in self._entries(head.sequence + 1):
             head = _follow(head, entry)
-            self._apply(unit, entry)
+            apply(unit, entry, self._keyring, told)
             self._audit.record(
                 unit,
                 actor="system:ledger",
@@ -113,32 +178,32 @@ class Ledger:
         unit.settings.set_ledger_head(head)
         return head
 
+    def _anchored(self) -> LedgerHead | None:
+        value = self._keyring.anchor(ANCHOR)
+        if value is None:
+            return None
+        sequence, _, digest = value.partition(":")
+        return LedgerHead(sequence=int(sequence), digest=digest)
+
+    def _require_anchored(self, head: LedgerHead) -> None:
+        """Anchors a head that goes further; refuses one that contradicts the anchor."""
+        anchored = self._anchored()
+        if anchored is not None and anchored.sequence == head.sequence and anchored.digest != head.digest:
+            raise LedgerFailure(
+                f"entry {head.sequence} of the ledger is not the one that the keyring remembers: the ledger was rolled back "
+                "and continued; put its places back from their newest copies"
+            )
+        if head.sequence and (anchored is None or anchored.sequence < head.sequence):
+            self._keyring.set_anchor(ANCHOR, f"{head.sequence}:{head.digest}")
+
     def _require_known(self, head: LedgerHead) -> None:
         """The entry the database followed last is still the one it followed."""
         _require_reaching(self._store.last(), head)
-        if head.sequence and next(self._entries(head.sequence)).digest() != head.digest:
+        if head.sequence and self.entry(head.sequence).digest() != head.digest:
             raise LedgerFailure(
                 f"entry {head.sequence} of the ledger is not the one the database followed: ledger and database belong to "
                 "different histories; put the one that was exchanged back from its copy before serving"
             )
-
-    def _apply(self, unit: UnitOfWork, entry: LedgerEntry) -> None:
-        if entry.kind is LedgerKind.HOLD_PLACED:
-            _place_again(unit, entry)
-        elif entry.kind is LedgerKind.HOLD_RELEASED:
-            _release_again(unit, entry)
-        elif entry.kind is LedgerKind.KEYS_DESTROYED:
-            self._close_again(unit, entry)
-        # An intent without its shredding leaves the rows as they are: due, and so claimed again by the purge, which
-        # checks holds of ledger and database together. Outcomes are facts of the store.
-
-    def _close_again(self, unit: UnitOfWork, entry: LedgerEntry) -> None:
-        """A restored database may believe a dead key open: nothing new is wrapped under it, and what still lies under it
-        is beyond reach. A key that the keyring still has is left to be closed as always, after its survivors moved."""
-        for key_id in _texts(entry.body["keys"]):
-            with suppress(NotFound, KeyNotFound):
-                if self._keyring.info(key_id).destroyed_at is not None:
-                    unit.period_keys.mark_closing(unit.period_keys.lock(key_id).key_id, entry.at)
 
     def _entries(self, first: int) -> Iterator[LedgerEntry]:
         public = self._keyring.public(SIGNING_KEY)
@@ -155,44 +220,13 @@ class Ledger:
         )
 
 
-def hold_body(hold: Hold) -> dict[str, object]:
-    """A hold for the ledger: ids and dates, no reason in words (words may name a person)."""
-    return {
-        "id": hold.id,
-        "communication": hold.communication_id,
-        "customer": hold.customer_id,
-        "by": hold.placed_by,
-        "at": hold.placed_at.isoformat(),
-        "review": hold.review_on.isoformat(),
-    }
-
-
-def _place_again(unit: UnitOfWork, entry: LedgerEntry) -> None:
-    body = entry.body
-    try:
-        unit.holds.get(str(body["id"]))
-    except NotFound:
-        unit.holds.add(
-            Hold(
-                id=str(body["id"]),
-                communication_id=_text(body["communication"]),
-                customer_id=_text(body["customer"]),
-                reason="replayed from the ledger",
-                authority=None,
-                placed_by=str(body["by"]),
-                placed_at=datetime.fromisoformat(str(body["at"])),
-                review_on=date.fromisoformat(str(body["review"])),
-            )
+def _require_not_rolled_back(last: int, anchored: LedgerHead | None) -> None:
+    if anchored is not None and last < anchored.sequence:
+        raise LedgerFailure(
+            f"the ledger ends at entry {last}, the keyring remembers entry {anchored.sequence}: ledger and database were put "
+            "back together, and entries are missing; put the ledger's places (the object store's ledger/ and "
+            "ledger.second_directory) back from their newest copies, then run 'recvault ledger replay'"
         )
-
-
-def _release_again(unit: UnitOfWork, entry: LedgerEntry) -> None:
-    try:
-        hold = unit.holds.get(str(entry.body["id"]))
-    except NotFound:
-        return
-    if hold.released_at is None:
-        unit.holds.release(hold.id, by=str(entry.body["by"]), at=entry.at)
 
 
 def _require_reaching(last: int, head: LedgerHead) -> None:
@@ -221,11 +255,3 @@ def _parse(payload: bytes) -> LedgerEntry:
         kind=LedgerKind(value["kind"]),
         body=value["body"],
     )
-
-
-def _texts(value: object) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else []
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

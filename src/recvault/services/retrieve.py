@@ -292,6 +292,8 @@ class Retrieval:
                 raise Destroyed("this communication has been destroyed")
             raise NotFound("there is no such communication")
         row = found[0]
+        if row.awaiting_purge is not None:
+            raise Destroyed("this communication was destroyed, or is being; only a restored database still has its row")
         released = unit.accounts.released_to(row.id, actor.id, now)
         subject = Subject(communication=row, released_to_actor=released)
         decision = decide(actor, action, subject, purpose, now)

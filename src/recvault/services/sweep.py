@@ -3,7 +3,8 @@
 Keeps rule 1: an object's name begins with the time its upload began; a commit later than 12 h after it is refused, and only
 objects older than 24 h are touched, so an upload that is about to commit can never be taken. That compares times of two
 machines, so nothing is swept while their clocks disagree. Such objects have no key anywhere; sweeping frees space, the
-content was unreachable from the start. Left to others: to keep it off after a restore, until the rows are complete again.
+content was unreachable from the start. After a restore the rows may be
+fewer than what was acknowledged: nothing is swept until two people switch it on (``services.restore``).
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ class Sweeper:
     def run(self) -> list[str]:
         """One pass over the store; returns the ids whose leftovers were deleted and are seen to be gone. Unavailable while
         the clocks of worker, database and store disagree."""
+        if not self._database.witness().may_be_swept:
+            raise Unavailable(
+                "the database was put back since it was last swept: objects without a row may be recordings that were "
+                "acknowledged. Look at 'recvault restore orphans', then 'recvault restore sweep-again' and a second person's "
+                "approval switch the sweeper on"
+            )
         now = self._clock.now()
         if max(abs(now - self._database.now()), abs(now - self._store.now())) > self._clock_skew:
             raise Unavailable(

@@ -24,11 +24,14 @@ from recvault.adapters.database.engines import (
 )
 from recvault.adapters.database.failures import attempt, attempt_commit
 from recvault.adapters.database.gate import Gate
+from recvault.adapters.database.incarnation import Door, Leave, witness
 from recvault.adapters.database.migration import refuse_newer
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.types import Moment
 from recvault.adapters.database.uow import SqlUnitOfWork
 from recvault.domain.errors import RecvaultError
+from recvault.domain.incarnation import Witness
+from recvault.domain.ports.database import Judge
 
 
 class SqlDatabase:
@@ -38,6 +41,8 @@ class SqlDatabase:
         self._engine = engine
         self._write_gate = write_gate
         self._read_gate = read_gate
+        self._door: Door | None = None
+        self._leave = Leave()
         if self.is_postgresql:
             self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         else:
@@ -56,6 +61,19 @@ class SqlDatabase:
         """A transaction that only reads, on one snapshot; writing in it fails."""
         return self._unit(self._reader, self._read_gate)
 
+    def guard(self, judge: Judge) -> None:
+        """See the port."""
+        self._door = Door(judge)
+
+    def unjudged(self) -> AbstractContextManager[None]:
+        """See the port."""
+        return self._leave.taken()
+
+    def witness(self) -> Witness:
+        """See the port."""
+        with self._transaction(self._reader, self._read_gate) as connection:
+            return witness(connection)
+
     def now(self) -> datetime:
         """The database's clock, UTC (on SQLite the machine's)."""
         if not self.is_postgresql:
@@ -64,8 +82,9 @@ class SqlDatabase:
             return attempt(lambda: connection.execute(select(func.clock_timestamp(type_=Moment()))).scalar_one())
 
     def check(self) -> None:
-        """One round trip; DatabaseUnavailable."""
+        """One round trip; DatabaseUnavailable, and DatabaseBehind when it may not be served."""
         with self._transaction(self._reader, self._read_gate) as connection:
+            self._admit(connection)
             attempt(lambda: connection.execute(select(1)).scalar_one())
 
     def close(self) -> None:
@@ -93,11 +112,16 @@ class SqlDatabase:
     @contextmanager
     def _unit(self, engine: Engine, gate: Gate | None) -> Iterator[SqlUnitOfWork]:
         with self._transaction(engine, gate) as connection:
+            self._admit(connection)
             session = Session(connection)
             try:
                 yield SqlUnitOfWork(session)
             finally:
                 session.finish()
+
+    def _admit(self, connection: Connection) -> None:
+        if self._door is not None and not self._leave.given:
+            self._door.admit(connection)
 
     @contextmanager
     def _transaction(self, engine: Engine, gate: Gate | None) -> Iterator[Connection]:

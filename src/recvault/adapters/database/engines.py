@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from recvault.adapters.database.incarnation import watch_file
 from recvault.domain.errors import ConfigurationError
 
 # Execution option of a SQLite engine: set for transactions that only read.
@@ -119,6 +120,7 @@ def sqlite_engine(url: URL, *, pool_size: int, patience_seconds: float) -> Engin
     )
     event.listen(engine, "connect", _settle_memory if memory else _settle_file)
     event.listen(engine, "begin", _begin)
+    watch_file(engine, None if memory else Path(url.database or ""))
     return engine
 
 

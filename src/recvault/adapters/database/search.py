@@ -24,7 +24,7 @@ def statement(query: SearchQuery, visible: Sequence[VisibleSet], now: datetime) 
     """Newest first. ``started_from`` is inclusive, ``started_until`` exclusive."""
     found = (
         LOADED.where(or_(*(_seen(one, now) for one in visible)))
-        .where(*_equalities(query), *_ranges(query), *_existence(query, now))
+        .where(_c.awaiting_purge.is_(None), *_equalities(query), *_ranges(query), *_existence(query, now))
         .order_by(_c.started_at.desc(), _c.id.desc())
         .limit(query.limit)
     )

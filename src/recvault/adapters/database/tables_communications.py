@@ -110,6 +110,7 @@ class CommunicationColumns(TypedColumns):
     claimed_by: Named[str | None] = Column(TEXT)
     lease_until: Named[datetime | None] = Column(Moment)
     fence: Named[int] = Column(BigInteger, server_default=text("0"))
+    awaiting_purge: Named[str | None] = Column(TEXT)
 
 
 # Columns that a shredded row has lost: everything that opens the content or could point to a person.
@@ -143,6 +144,7 @@ communications = Table(
     Index("ix_communications_queue", "queue", "started_at", "id"),
     Index("ix_communications_case_ref", "case_ref", "started_at", "id"),
     Index("ix_communications_key_id", "key_id", "id"),
+    index_where("ix_communications_awaiting", "awaiting_purge", "id", where="awaiting_purge IS NOT NULL"),
     index_where("ix_communications_stopped", "destroy_at", where="stopped_reason IS NOT NULL"),
     index_where("ix_communications_due", "state", "destroy_at", where="stopped_reason IS NULL"),
     index_where(

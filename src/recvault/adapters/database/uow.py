@@ -16,6 +16,7 @@ from recvault.adapters.database.period_keys import SqlPeriodKeys
 from recvault.adapters.database.policies import SqlPolicies
 from recvault.adapters.database.proposals import SqlProposals
 from recvault.adapters.database.register import SqlRegister
+from recvault.adapters.database.restoration import SqlRestoration
 from recvault.adapters.database.retention import SqlRetention
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.settings import SqlSettings
@@ -51,6 +52,11 @@ class SqlUnitOfWork:
     def brakes(self) -> SqlBrakes:
         """What stops automatic destruction."""
         return SqlBrakes(self._session)
+
+    @cached_property
+    def restoration(self) -> SqlRestoration:
+        """Rows that came back with a restored database."""
+        return SqlRestoration(self._session)
 
     @cached_property
     def period_keys(self) -> SqlPeriodKeys:

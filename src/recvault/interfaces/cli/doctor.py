@@ -20,7 +20,7 @@ from pathlib import Path
 from recvault import __version__, bootstrap
 from recvault.bootstrap import Archive
 from recvault.config import Config, ConfigFault, load
-from recvault.domain.errors import RecvaultError
+from recvault.domain.errors import DatabaseBehind, RecvaultError
 from recvault.interfaces.process import core_dumps_off, no_core_dumps
 
 SWAPS = Path("/proc/swaps")
@@ -60,7 +60,8 @@ def examine(config_file: Path | None) -> list[Finding]:
     findings.append(_good("configuration", str(config_file or "built-in defaults")))
     findings += _permissions(config)
     try:
-        with bootstrap.build(config) as archive:
+        # One that serves nothing is looked at all the same.
+        with bootstrap.build(config) as archive, archive.database.unjudged():
             return findings + list(_archive(archive))
     except (RecvaultError, ConfigFault) as fault:
         return [*findings, _bad("archive", str(fault), "a new archive is made by 'recvault init'")]
@@ -217,8 +218,14 @@ def _backup(archive: Archive) -> Finding:
 def _ledger(archive: Archive) -> Finding:
     head = archive.ledger.verify()
     behind = archive.ledger.behind()
+    try:
+        archive.ledger.require_servable()
+    except DatabaseBehind as fault:
+        return _bad("ledger", str(fault), "run 'recvault ledger replay' and read what it tells")
     if behind:
         return _bad("ledger", f"the database is {behind} entries behind", "run 'recvault ledger replay'")
+    if not archive.database.witness().may_be_swept:
+        return _warning("ledger", "holds; the sweeper is off since a restore", "look at 'recvault restore orphans'")
     return _good("ledger", f"holds, {head.sequence} entries")
 
 

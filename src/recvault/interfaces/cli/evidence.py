@@ -1,4 +1,4 @@
-"""Commands about evidence: the audit log, the ledger, certificates of destruction.
+"""Commands about evidence: the audit log, certificates of destruction.
 
 ``certificate verify`` needs the file and the public key and nothing else: no configuration, no archive.
 """
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from recvault.bootstrap import Archive
 
 audit_commands = typer.Typer(help="The audit log.", no_args_is_help=True, rich_markup_mode=None)
-ledger_commands = typer.Typer(help="The ledger outside the database.", no_args_is_help=True, rich_markup_mode=None)
 certificate_commands = typer.Typer(help="Certificates of destruction.", no_args_is_help=True, rich_markup_mode=None)
 
 CERTIFICATE_LIMIT = 1024 * 1024
@@ -37,7 +36,6 @@ class CertificateStage(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
     app.add_typer(audit_commands, name="audit")
-    app.add_typer(ledger_commands, name="ledger")
     app.add_typer(certificate_commands, name="certificate")
 
 
@@ -49,26 +47,6 @@ def audit_verify(context: typer.Context, json_: Json = False) -> None:
         head = archive.audit.verify()
     line = f"the audit log holds: {head.size} entries, head {head.link.hex()}"
     answer({"entries": head.size, "head": head.link.hex()}, [line], as_json=json_)
-
-
-@ledger_commands.command("verify")
-def ledger_verify(context: typer.Context, json_: Json = False) -> None:
-    """Check signature, order and digest of every ledger entry, and that the database has followed it."""
-    with archive_of(context) as archive:
-        head = archive.ledger.verify()
-        behind = archive.ledger.behind()
-    lines = [f"the ledger holds: {head.sequence} entries, head {head.digest}"]
-    if behind:
-        lines.append(f"the database is {behind} entries behind; run 'recvault ledger replay'")
-    answer({"entries": head.sequence, "head": head.digest, "database_behind": behind}, lines, as_json=json_)
-
-
-@ledger_commands.command("replay")
-def ledger_replay(context: typer.Context, json_: Json = False) -> None:
-    """Follow what the ledger says and the database does not know, as after a restore."""
-    with archive_of(context) as archive:
-        followed = archive.ledger.replay()
-    answer({"followed": followed}, [f"entries followed: {followed}"], as_json=json_)
 
 
 # --- certificates

@@ -20,6 +20,7 @@ from recvault.interfaces.cli import (
     evidence,
     import_archive,
     keys,
+    ledger,
     machine,
     recordings,
     register,
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (machine, recordings, import_archive, retention, register, accounts, evidence, keys, backup):
+for module in (machine, recordings, import_archive, retention, register, accounts, evidence, keys, backup, ledger):
     module.add_to(app)
 
 

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from recvault.domain.incarnation import Outlook, Witness
 from recvault.domain.ports.database.accounts import Accounts, Policies, Settings
 from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.brakes import Brakes
@@ -21,6 +22,7 @@ from recvault.domain.ports.database.communications import Communications
 from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
 from recvault.domain.ports.database.notices import Invitations, Notices
 from recvault.domain.ports.database.register import Register
+from recvault.domain.ports.database.restoration import Restoration
 from recvault.domain.ports.database.retention import RetentionRecords
 
 __all__ = [
@@ -32,15 +34,27 @@ __all__ = [
     "Destructions",
     "Holds",
     "Invitations",
+    "Judge",
     "Notices",
     "PeriodKeys",
     "Policies",
     "Proposals",
     "Register",
+    "Restoration",
     "RetentionRecords",
     "Settings",
     "UnitOfWork",
 ]
+
+
+class Judge(Protocol):
+    """Decides whether a database may be served. ``outlook`` is asked before the witness is read, so that a ledger that grows
+    meanwhile does not make the database look behind."""
+
+    def outlook(self) -> Outlook: ...
+
+    def judge(self, witness: Witness, outlook: Outlook) -> None:
+        """Raises DatabaseBehind or LedgerFailure."""
 
 
 class UnitOfWork(Protocol):
@@ -56,6 +70,8 @@ class UnitOfWork(Protocol):
     def proposals(self) -> Proposals: ...
     @property
     def brakes(self) -> Brakes: ...
+    @property
+    def restoration(self) -> Restoration: ...
     @property
     def period_keys(self) -> PeriodKeys: ...
     @property
@@ -87,6 +103,16 @@ class Database(Protocol):
 
     def read(self) -> AbstractContextManager[UnitOfWork]:
         """A transaction that only reads (one snapshot)."""
+
+    def guard(self, judge: Judge) -> None:
+        """From here on each connection's database is judged once, before it is first used: one that was put back or lags
+        serves nothing (DatabaseBehind) until it has been replayed."""
+
+    def unjudged(self) -> AbstractContextManager[None]:
+        """This thread's units go unjudged within the block: for the replay, and for looking at what is wrong."""
+
+    def witness(self) -> Witness:
+        """What the database says of itself, never judged."""
 
     def now(self) -> datetime:
         """The database's clock, UTC (on SQLite the machine's)."""

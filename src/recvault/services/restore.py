@@ -1,0 +1,258 @@
+"""The way back of a database that was put back or lags: replayed by a person, and then told what that did.
+
+Keeps rule 4: replay destroys only what the ledger says was destroyed (its rows are shredded again, whatever holds came
+later: they were gone); what was only intended becomes unreadable and goes through the normal purge, or is readable
+again once a hold of ledger and database together covers it. Keeps rule 1 after a restore: what the restored rows do not
+name may have been acknowledged since the backup, so it is listed and not swept until two people switch that on.
+
+Left to others: what one entry does (``services.following``), looking for what was shredded and certifying it (the purge,
+which takes up every row that is shredded).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from recvault.domain.approvals import Proposal
+from recvault.domain.audit import Act
+from recvault.domain.communication import Awaiting, Communication
+from recvault.domain.destruction import Destruction, Stage, Trigger
+from recvault.domain.errors import StoreUnavailable
+from recvault.domain.ids import is_uuid7, uuid7, uuid7_time
+from recvault.domain.incarnation import INCARNATION, RESTORED, Witness
+from recvault.domain.ledger import LedgerKind
+from recvault.domain.ports.database import Database, UnitOfWork
+from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.ports.system import Clock, Entropy
+from recvault.services.audit_log import AuditLog
+from recvault.services.certificates import Certificates
+from recvault.services.following import Followed
+from recvault.services.ledger import Ledger
+from recvault.services.remains import Remains
+
+ACTOR = "system:replay"
+BATCH = 500
+"""Rows settled or destroyed again in one transaction."""
+
+LEASE = timedelta(seconds=60)
+"""For how long a row is claimed while it is shredded again; the claim is given back in the same transaction."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Orphan:
+    """Objects under one id that no row and no tombstone names: of an upload that was never confirmed, or of one whose row
+    a restore has lost. ``length`` in bytes of ciphertext; ``began_at`` is when the upload began."""
+
+    id: str
+    began_at: datetime
+    objects: int
+    length: int
+
+
+@dataclass(kw_only=True, slots=True)
+class ReplayReport:
+    """What a replay did. ``waiting``: unreadable, intended by the ledger, not due by the facts of this database;
+    ``sweeping``: whether the sweeper may work."""
+
+    healed: int = 0
+    followed: Followed = field(default_factory=Followed)
+    destroyed_again: list[str] = field(default_factory=list)
+    reissued: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    intended: int = 0
+    waiting: list[str] = field(default_factory=list)
+    sweeping: bool = True
+
+
+class Restore:
+    """Judges at start, replays on demand, settles what a replay left open."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ObjectStore,
+        ledger: Ledger,
+        certificates: Certificates,
+        audit: AuditLog,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._remains = Remains(store=store)
+        self._ledger = ledger
+        self._certificates = certificates
+        self._audit = audit
+        self._clock = clock
+        self._entropy = entropy
+
+    # --- at start, and while running
+
+    def stand(self) -> None:
+        """At start: DatabaseBehind for a database that needs a replay; what a crash left is followed."""
+        self._ledger.heal()
+        self.keep_up()
+
+    def keep_up(self) -> None:
+        """Follows what a crash left and settles it; a new incarnation that lost nothing of the ledger is noted."""
+        witness = self._ledger.require_servable()
+        with self._database.begin() as unit:
+            self._ledger.follow_all(unit)
+            self._note(unit, witness, replayed=False)
+            unit.commit()
+        self.settle()
+
+    def _note(self, unit: UnitOfWork, witness: Witness, *, replayed: bool) -> None:
+        """Which incarnation serves from here on. Of another one, or after a replay, nothing is swept."""
+        noted = witness.noted
+        if noted is not None and not witness.is_another and not replayed:
+            return
+        sweeping = witness.identity if noted is None and not replayed else None
+        unit.settings.put(INCARNATION, {"serving": witness.identity, "sweeping": sweeping})
+        if witness.put_back:
+            put_back = dict(unit.settings.get(RESTORED) or {})
+            unit.settings.put(RESTORED, put_back | {"replayed_at": self._clock.now().isoformat()})
+        if sweeping is None:
+            self._audit.record(unit, actor=ACTOR, act=Act.INCARNATION_CHANGED, detail={"replayed": replayed})
+
+    # --- the replay
+
+    def replay(self) -> ReplayReport:
+        """Follows the ledger to its end, destroys again what came back, and tells what it did. Repeating it is harmless."""
+        report = ReplayReport(healed=self._ledger.heal())
+        with self._database.unjudged():
+            witness = self._database.witness()
+            with self._database.begin() as unit:
+                report.followed = self._ledger.follow_all(unit)
+                put_back = witness.put_back or witness.is_another or report.followed.entries > 0
+                self._note(unit, witness, replayed=put_back)
+                unit.commit()
+            self._destroy_again(report)
+            report.dropped = self.settle()
+            with self._database.read() as unit:
+                report.intended = len(unit.restoration.marked(Awaiting.INTENDED, BATCH))
+                report.waiting = unit.restoration.marked(Awaiting.UNSETTLED, BATCH)
+            report.sweeping = self._database.witness().may_be_swept
+        return report
+
+    def _destroy_again(self, report: ReplayReport) -> None:
+        while ids := self._marked(Awaiting.DESTROYED):
+            with self._database.begin() as unit:
+                shredded = self._shred(unit, ids)
+                unit.commit()
+            report.destroyed_again += shredded
+            with suppress(StoreUnavailable):  # the purge deletes again, looks, and certifies
+                self._remains.delete(shredded)
+
+    def _shred(self, unit: UnitOfWork, ids: list[str]) -> list[str]:
+        """As the purge does (guards, rows, tombstones, keys), but without asking holds: by the ledger it was gone."""
+        customers, points = unit.communications.guards(ids)
+        unit.register.lock_guards(customer_ids=customers, contact_point_ids=points)
+        now = self._clock.now()
+        rows = {row.id: row for row in unit.communications.lock(ids)}
+        items = unit.restoration.claim(list(rows), worker=ACTOR, lease_until=now + LEASE)
+        shredded = [item.communication_id for item in items]
+        self._write_down(unit, [rows[name] for name in shredded], now)
+        unit.communications.shred(items, worker=ACTOR)
+        unit.register.drop_unused_points({row.contact_point_id for row in rows.values() if row.contact_point_id})
+        unit.communications.release_claims(shredded, ACTOR)
+        return shredded
+
+    def _write_down(self, unit: UnitOfWork, rows: list[Communication], now: datetime) -> None:
+        ids = [row.id for row in rows]
+        batch = uuid7(now, self._entropy.bytes(10))
+        signers = {version: unit.policies.get(version).signed_by for version in {row.policy_version for row in rows}}
+        keys = unit.communications.wrapped_by(ids)
+        unit.destructions.add(
+            *(
+                Destruction(
+                    communication_id=row.id,
+                    source_id=row.source_id,
+                    source_ref_hash=row.source_ref_hash,
+                    batch=batch,
+                    trigger=Trigger.REPLAY,
+                    stage=Stage.SHREDDED,
+                    facts=self._certificates.evidence(
+                        row, policy_signed_by=signers[row.policy_version] or "nobody", started_at=now
+                    ),
+                    key_ids=keys.get(row.id, ()),
+                    shredded_at=now,
+                )
+                for row in rows
+            )
+        )
+        unit.accounts.drop_playback(expired_before=now, communication_ids=ids)
+        self._audit.record_each(unit, actor=ACTOR, act=Act.SHREDDED, targets=ids, detail={"batch": batch})
+
+    # --- intents without an outcome
+
+    def settle(self) -> list[str]:
+        """Closes intents that came to nothing: what a hold covers, or what an event has since moved beyond today, is readable
+        again, and the ledger says so. Returns the ids."""
+        dropped: list[str] = []
+        for why in (Awaiting.INTENDED, Awaiting.UNSETTLED):
+            after = ""
+            while ids := self._marked(why, after):
+                after = ids[-1]
+                dropped += self._settle(ids)
+        return dropped
+
+    def _settle(self, ids: list[str]) -> list[str]:
+        now = self._clock.now()
+        with self._database.begin() as unit:
+            customers, points = unit.communications.guards(ids)
+            unit.register.lock_guards(customer_ids=customers, contact_point_ids=points)
+            rows = unit.communications.lock(ids)
+            held = unit.holds.covering(ids)
+            dropped = [
+                row.id
+                for row in rows
+                if row.id in held or (row.awaiting_purge == Awaiting.INTENDED and row.destroy_at > now)
+            ]
+            dropped = unit.restoration.unmark(dropped)
+            if dropped:
+                self._ledger.append(unit, LedgerKind.KEPT, {"items": dropped})
+                unit.commit()
+        return dropped
+
+    def _marked(self, why: Awaiting, after: str = "") -> list[str]:
+        with self._database.read() as unit:
+            return unit.restoration.marked(why, BATCH, after=after)
+
+    # --- objects without rows
+
+    def orphans(self) -> Iterator[Orphan]:
+        """What lies in the store and is named by nothing, in the order in which the uploads began."""
+        batch: list[Orphan] = []
+        for orphan in self._stored():
+            batch.append(orphan)
+            if len(batch) == BATCH:
+                yield from self._nameless(batch)
+                batch = []
+        yield from self._nameless(batch)
+
+    def _stored(self) -> Iterator[Orphan]:
+        versions = self._store.list_versions("")
+        for head, group in groupby(versions, key=lambda version: version.name.split("/", 1)[0]):
+            if is_uuid7(head):
+                found = [version for version in group if not version.is_delete_marker]
+                length = sum(version.length for version in found)
+                if found:
+                    yield Orphan(id=head, began_at=uuid7_time(head), objects=len(found), length=length)
+
+    def _nameless(self, found: list[Orphan]) -> list[Orphan]:
+        ids = [orphan.id for orphan in found]
+        with self._database.read() as unit:
+            named = unit.communications.existing_ids(ids) | set(unit.destructions.find(ids))
+        return [orphan for orphan in found if orphan.id not in named]
+
+    def sweep_again(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> None:
+        """Two people have decided that what has no row may be swept again (handler of SWEEP_AFTER_RESTORE)."""
+        noted = unit.settings.get(INCARNATION) or {}
+        unit.settings.put(INCARNATION, {"serving": noted.get("serving"), "sweeping": noted.get("serving")})
+        self._audit.record(unit, actor=proposal.proposed_by, act=Act.SWEEP_RESUMED, detail={"proposal": proposal.id})
