@@ -19,7 +19,7 @@ from recvault.config import Config
 from recvault.config.fields import is_loopback
 from recvault.domain.errors import ConfigurationError, Unavailable
 from recvault.interfaces.http.app import create_app
-from recvault.interfaces.worker import Worker
+from recvault.interfaces.worker import WATCHING, Worker
 
 STOP_SECONDS = 30
 """How long requests under way may take after the order to stop."""
@@ -93,17 +93,16 @@ def http_server(archive: Archive) -> uvicorn.Server:
 
 
 def serve(archive: Archive, address: Address, *, with_worker: bool) -> None:
-    """Serves until SIGTERM or SIGINT; from the main thread. The worker, if any, ends after the server."""
+    """Serves until SIGTERM or SIGINT; from the main thread. The worker ends after the server; without it this
+    process still tells people when something is wrong, a missing worker above all."""
     with listening(address) as bound, _signals_swallowed():
         server = http_server(archive)
-        worker = Worker(archive) if with_worker else None
-        if worker is not None:
-            worker.start()
+        worker = Worker(archive, only=None if with_worker else WATCHING)
+        worker.start()
         try:
             server.run(sockets=[bound])
         finally:
-            if worker is not None:
-                worker.stop()
+            worker.stop()
 
 
 @contextmanager

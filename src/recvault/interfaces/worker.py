@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -29,6 +29,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
+from recvault.interfaces.tasks import ALARMING, Tasks
 from recvault.services.purge import PurgeReport
 
 log = structlog.get_logger("recvault.worker")
@@ -41,8 +42,8 @@ SOON = timedelta(minutes=5)
 BACKUP_BEFORE_MINUTES = 30
 """So long before the nightly destruction the backup is made."""
 
-ALARMING = frozenset({"faults", "stopped_because", "stopped", "unfinished", "violations", "came_back"})
-"""Outcomes that a person should see."""
+WATCHING = frozenset({"notices", "digest"})
+"""What a process does that only serves: it tells when no worker is there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +54,8 @@ class Rhythm:
     sequencing: float = 2
     beating: float = 30
     closing: float = 60
+    noticing: float = 60
+    digesting: float = 300
     overdue: float = 3600
     places: float = 900
     daily: float = 86_400
@@ -71,13 +74,23 @@ class Tick:
 
 
 class Worker:
-    """The ticks of one archive. ``nightly_at`` is a time of day in the zone of the retention policy."""
+    """The ticks of one archive, or ``only`` those of these names. ``nightly_at`` is a time of day in the zone of the
+    retention policy."""
 
-    def __init__(self, archive: Archive, *, rhythm: Rhythm | None = None, nightly_at: time | None = None) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        *,
+        rhythm: Rhythm | None = None,
+        nightly_at: time | None = None,
+        only: Collection[str] | None = None,
+    ) -> None:
         self._archive = archive
         self._rhythm = rhythm or Rhythm(places=archive.config.residency.check_interval_minutes * 60)
         self._nightly_at = nightly_at or archive.config.purge.nightly_at
         self._destroying = threading.Lock()
+        self._tasks = Tasks(but=WATCHING)
+        self._only = only
         self.id = "worker-" + base64.b32encode(archive.entropy.bytes(10)).decode().lower()
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
@@ -87,7 +100,10 @@ class Worker:
         )
         self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
         for tick in self.ticks():
-            self._scheduler.add_job(self.run, tick.trigger, args=[tick], id=tick.name, name=tick.name, **_first(tick))
+            if only is None or tick.name in only:
+                self._scheduler.add_job(
+                    self.run, tick.trigger, args=[tick], id=tick.name, name=tick.name, **_first(tick)
+                )
 
     def ticks(self) -> tuple[Tick, ...]:
         """What is done, and when."""
@@ -108,6 +124,8 @@ class Worker:
             Tick(name="sweep", trigger=_every(rhythm.daily), act=self._sweep, destroys=True),
             Tick(name="recheck", trigger=_every(rhythm.daily), act=self._recheck, destroys=True),
             Tick(name="edge-keys", trigger=_every(rhythm.daily), act=self._edge_keys),
+            Tick(name="notices", trigger=_every(rhythm.noticing), act=self._notices, quiet=True),
+            Tick(name="digest", trigger=_every(rhythm.digesting), act=self._digest, quiet=True),
             # The first hook of a new month must not wait for its key.
             Tick(name="edge-key", trigger=CronTrigger(day=1, hour=0, minute=0, timezone="UTC"), act=self._edge_key),
         )
@@ -119,12 +137,12 @@ class Worker:
     def start(self) -> None:
         """Begins to tick, in threads of its own."""
         self._scheduler.start()
-        log.info("worker started", worker=self.id)
+        log.info("worker started" if self._only is None else "watch started", worker=self.id)
 
     def stop(self) -> None:
         """Ends after the ticks that are under way."""
         self._scheduler.shutdown(wait=True)
-        log.info("worker stopped", worker=self.id)
+        log.info("worker stopped" if self._only is None else "watch stopped", worker=self.id)
 
     def run_until_told(self) -> None:
         """Ticks until SIGTERM or SIGINT; only from the main thread."""
@@ -145,8 +163,10 @@ class Worker:
                 with self._destroying if tick.destroys else nullcontext():
                     outcome = tick.act()
             except RecvaultError as fault:
+                self._tasks.failed(tick.name, self._archive.clock.now())
                 log.error("tick failed", code=fault.code, error=str(fault))
                 return
+            self._tasks.ended(tick.name, self._archive.clock.now(), outcome)
             if any(outcome.get(name) for name in ALARMING):
                 log.warning("tick", **outcome)
             elif any(outcome.values()) or not tick.quiet:
@@ -159,6 +179,7 @@ class Worker:
             tick.act()
 
     def _failed(self, event: JobExecutionEvent) -> None:
+        self._tasks.failed(event.job_id, self._archive.clock.now())
         log.error("tick broke", tick=event.job_id, kind=type(event.exception).__name__, exc_info=event.exception)
 
     # --- what the ticks do
@@ -210,6 +231,21 @@ class Worker:
 
     def _edge_keys(self) -> Outcome:
         return {"retired": self._archive.edge_keys.retire()}
+
+    def _notices(self) -> Outcome:
+        look = self._archive.notices.watch(self.id, self._tasks.states())
+        return {
+            "began": list(look.began),
+            "stand": list(look.stand),
+            "ended": list(look.ended),
+            "sent": look.sending.sent,
+            "put_off": look.sending.put_off,
+            "given_up": look.sending.given_up,
+            "faults": list(look.sending.faults),
+        }
+
+    def _digest(self) -> Outcome:
+        return {"day": self._archive.notices.digest()}
 
     def _edge_key(self) -> Outcome:
         return {"current": self._archive.edge_keys.current().id}

@@ -31,7 +31,9 @@ FAILING = timedelta(minutes=10)
 NO_WORKER_SECONDS = 300
 AUDIT_BEHIND_SECONDS = 600
 
-_OUT_OF_REACH = frozenset({AlarmCode.STORE, AlarmCode.PLACE, AlarmCode.KEYRING, AlarmCode.DATABASE})
+_MAY_COME_BACK = frozenset(
+    {AlarmCode.STORE, AlarmCode.PLACE, AlarmCode.KEYRING, AlarmCode.DATABASE, AlarmCode.NO_WORKER}
+)
 _SAME_WORK = {"overdue": "purge"}
 """Tasks that do another's work: what is wrong with either is one alarm."""
 
@@ -115,7 +117,7 @@ def is_to_tell(alarm: Alarm, now: datetime) -> bool:
     while), and each day."""
     if alarm.told_at is not None:
         return now - alarm.told_at >= REPEAT
-    return alarm.name not in _OUT_OF_REACH or now - alarm.began_at >= PATIENCE
+    return alarm.name not in _MAY_COME_BACK or now - alarm.began_at >= PATIENCE
 
 
 def is_over(alarm: Alarm, tasks: Sequence[TaskState], now: datetime) -> bool:

@@ -95,11 +95,18 @@ FI = Words(
             "Tallennustilasta ei ole vielä saatu poistetuksi: {count}.",
             "varmista, että tallennustila vastaa; poistoa yritetään uudelleen",
         ),
+        "differences": (
+            "Arkisto poikkeaa siitä, mitä siinä pitäisi olla: {count}.",
+            "katso 'recvault reconcile' ja selvitä erot",
+        ),
         "came_back": (
             "Tuhottua sisältöä löytyi uudelleen ja poistettiin: {count}.",
             "selvitä, palauttiko joku tallennustilan kopion",
         ),
-        "violations": ("Säilytyspaikoissa on sallimattomia: {count}.", "palauta sallittu säilytyspaikka"),
+        "faults": (
+            "Työvaihe {task} löysi vikoja: {count}.",
+            "katso lokia; varmuuskopiosta, jossa on vikoja, ei voi palauttaa kaikkea",
+        ),
         "failed": ("Työvaihe {task} ei ole onnistunut. Yrityksiä on kestänyt minuutteja: {count}.", "katso lokia"),
     },
     counts={
@@ -183,11 +190,18 @@ EN = Words(
             "Not yet gone from the object store: {count}.",
             "see that the store answers; it is tried again",
         ),
+        "differences": (
+            "The archive differs from what it should hold: {count}.",
+            "look at 'recvault reconcile' and settle the differences",
+        ),
         "came_back": (
             "Destroyed content was found again and deleted: {count}.",
             "find out whether somebody restored a copy of the store",
         ),
-        "violations": ("Places that are not allowed: {count}.", "bring the allowed place back"),
+        "faults": (
+            "The task {task} found faults: {count}.",
+            "look at the log; not everything can be put back from a backup with faults",
+        ),
         "failed": ("The task {task} has been failing for {count} minutes.", "look at the log"),
     },
     counts={
