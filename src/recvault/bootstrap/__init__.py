@@ -15,16 +15,14 @@ from types import TracebackType
 from typing import Self
 
 from recvault.adapters.folder import FolderObjectStore
-from recvault.adapters.keyring import kit_of, recovery_public, write_recovery_kit
 from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.root_keyfile import make_directory
 from recvault.adapters.system import SystemClock, SystemEntropy
 from recvault.bootstrap.brakes import braking
+from recvault.bootstrap.keys import open_keyring, open_root_key, write_first_kit
 from recvault.bootstrap.parts import (
     migrate_schema,
     open_database,
-    open_keyring,
-    open_root_key,
     open_store,
     sealed_backups,
 )
@@ -37,6 +35,7 @@ from recvault.bootstrap.services import (
     gauges,
     ingest,
     purge,
+    reconcile,
     retrieval,
     rules_of_keeping,
     sweeper,
@@ -75,6 +74,7 @@ from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.proof import Proof
 from recvault.services.purge import Purge
+from recvault.services.reconcile import Reconcile
 from recvault.services.restore import Restore
 from recvault.services.retention import Retention
 from recvault.services.retention_desk import RetentionDesk
@@ -133,6 +133,7 @@ class Archive:
     restore: Restore
     backups: Backups
     proof: Proof
+    reconcile: Reconcile
     sweeper: Sweeper
     accounts: Accounts
     certificates: Certificates
@@ -169,10 +170,7 @@ def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
     for key_id, kind in PERMANENT_KEYS.items():
         keyring.ensure(key_id, kind)
     if not kit.exists() and not keyring.backup_confirmed():
-        page = kit_of(root, SystemEntropy())
-        if (public := recovery_public(page)) is not None:
-            keyring.set_recovery(public)
-        write_recovery_kit(kit, page, keyring, outside=(config.data.directory, config.keyring.directory))
+        write_first_kit(config, kit, keyring, root)
     migrate_schema(config)
     with build(config) as archive:
         archive.retention.activate(config.retention.policy_file.read_text(encoding="utf-8"))
@@ -232,6 +230,7 @@ def assemble(
     custody = rules_of_keeping(parts, base)
     brakes = braking(parts, base)
     numbers = gauges(parts, custody)
+    ending, sweeping = purge(parts, base, custody, brakes.brakes), sweeper(parts, base)
     told = telling(parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None)
     return Archive(
         config=config,
@@ -258,14 +257,15 @@ def assemble(
         holds=custody.holds,
         approvals=approvals(parts, base, custody, brakes.suspensions),
         training=Training(database=database, audit=base.audit, clock=clock),
-        purge=purge(parts, base, custody, brakes.brakes),
+        purge=ending,
         suspensions=brakes.suspensions,
         forecast=brakes.forecast,
         brakes=brakes.brakes,
         restore=custody.restore,
         backups=backups(parts, base),
         proof=Proof(database=database, keyring=keyring, audit=base.audit),
-        sweeper=sweeper(parts, base),
+        reconcile=reconcile(parts, base, ending, sweeping),
+        sweeper=sweeping,
         accounts=accounts(parts, base),
         certificates=custody.certificates,
         gauges=numbers,
@@ -299,6 +299,5 @@ def start(archive: Archive, *, demo: bool = False) -> None:
         raise KeyringError(
             "the recovery kit is not confirmed; store it away from this machine, then run 'recvault keys confirm-backup'"
         )
-    archive.ledger.replay()
     if faults := archive.places.check():
         raise ResidencyViolation("the archive does not start here: " + "; ".join(faults))

@@ -10,10 +10,7 @@ from recvault.adapters.backup_folder import BackupFolder
 from recvault.adapters.database import SqlDatabase, connect, migrate
 from recvault.adapters.database.sqlite_file import SqliteFile
 from recvault.adapters.folder import FolderObjectStore
-from recvault.adapters.keyring import FileKeyring
-from recvault.adapters.root_keyfile import RootKeyFile
 from recvault.adapters.s3 import S3ObjectStore, S3Settings
-from recvault.adapters.system import SystemEntropy
 from recvault.config import Config, read_secret
 from recvault.domain.approvals import Mode
 from recvault.domain.brakes import GuardLimits
@@ -113,33 +110,6 @@ def open_store(config: Config) -> FolderObjectStore | S3ObjectStore:
             read_timeout_seconds=section.read_timeout_seconds,
             retries=section.retries,
         )
-    )
-
-
-def open_root_key(config: Config, *, create: bool = False) -> RootKeyFile:
-    """The root key; refused inside anything whose copy would carry it along."""
-    section = config.keyring
-    outside = [config.data.directory, section.directory, *(replica.directory for replica in section.replicas)]
-    if config.store.kind == "folder":
-        outside.append(config.store.path)
-    if create and not section.root_key_file.exists():
-        return RootKeyFile.create(section.root_key_file, entropy=SystemEntropy(), outside=outside)
-    return RootKeyFile(section.root_key_file, outside=outside)
-
-
-def open_keyring(
-    config: Config, clock: Clock, entropy: Entropy, root: RootKeyFile, *, create: bool = False
-) -> FileKeyring:
-    section = config.keyring
-    return FileKeyring(
-        directory=section.directory,
-        root=root,
-        clock=clock,
-        entropy=entropy,
-        replicas={replica.place: replica.directory for replica in section.replicas},
-        place=section.place,
-        cache_seconds=section.cache_seconds,
-        create=create,
     )
 
 

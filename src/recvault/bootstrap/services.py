@@ -46,6 +46,7 @@ from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.purge import Purge
+from recvault.services.reconcile import Reconcile
 from recvault.services.restore import Restore
 from recvault.services.retention import Retention
 from recvault.services.retention_desk import RetentionDesk
@@ -147,6 +148,13 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
         clock=parts.clock,
         zone=zone,
     )
+    certificates = Certificates(
+        keyring=parts.keyring,
+        entropy=parts.entropy,
+        issuer=Issuer(
+            controller=config.controller.name, business_id=config.controller.business_id, version=__version__
+        ),
+    )
     moving: _Moving = {
         "database": parts.database,
         "retention": retention,
@@ -213,6 +221,7 @@ def approvals(parts: Parts, base: Foundation, custody: Custody, suspensions: Sus
         ProposalKind.EXTEND_SUSPENSION: suspensions.carry_out_extension,
         ProposalKind.END_PURPOSE: custody.purpose_endings.carry_out,
         ProposalKind.STATUTORY_OVERRIDE: custody.overrides.carry_out,
+        ProposalKind.SWEEP_AFTER_RESTORE: custody.restore.sweep_again,
     }
     return Approvals(
         database=parts.database,
@@ -223,6 +232,7 @@ def approvals(parts: Parts, base: Foundation, custody: Custody, suspensions: Sus
         entropy=parts.entropy,
         rules=approval_rules(parts.config),
         handlers=handlers,
+        followers={ProposalKind.RELEASE_HOLD: custody.holds.note_release_of},
     )
 
 
@@ -299,6 +309,22 @@ def backups(parts: Parts, base: Foundation) -> Backups:
         entropy=parts.entropy,
         keep=timedelta(days=config.backup.keep_days),
         sample=config.backup.sample,
+    )
+
+
+def reconcile(parts: Parts, base: Foundation, purge_: Purge, sweeper_: Sweeper) -> Reconcile:
+    """What compares everything with everything."""
+    return Reconcile(
+        database=parts.database,
+        store=parts.store,
+        keyring=parts.keyring,
+        key_ends=base.key_ends,
+        purge=purge_,
+        sweeper=sweeper_,
+        audit=base.audit,
+        clock=parts.clock,
+        zone=parts.config.retention.zone,
+        age=timedelta(hours=parts.config.purge.sweep_age_hours),
     )
 
 

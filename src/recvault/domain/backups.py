@@ -15,6 +15,9 @@ from recvault.domain.errors import Tampered
 from recvault.domain.ids import canonical_json, require_aware
 
 SCHEMA = "recvault/backup/v1"
+SUFFIX = ".recvault-backup"
+"""End of the name of every sealed backup."""
+
 VERIFIED = "backup/verified"
 """Setting: the newest backup that was opened and looked through: ``made_at`` (ISO 8601) and ``id``."""
 

@@ -86,6 +86,7 @@ class Attention(StrEnum):
     MEDIA_TYPE_DIFFERS = "media_type_differs"
     CONFLICTING_CONTENT = "conflicting_content"
     OVERDUE_ON_ARRIVAL = "overdue_on_arrival"
+    OBJECT_MISSING = "object_missing"
 
 
 class PartyKind(StrEnum):

@@ -29,6 +29,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
+from recvault.domain.reconciliation import Reconciliation
 from recvault.interfaces.tasks import ALARMING, Tasks
 from recvault.services.purge import PurgeReport
 
@@ -59,6 +60,7 @@ class Rhythm:
     overdue: float = 3600
     places: float = 900
     daily: float = 86_400
+    arrivals: float = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,8 +122,11 @@ class Worker:
             Tick(name="overdue", trigger=_every(rhythm.overdue), act=self._overdue, destroys=True, quiet=True),
             Tick(name="closing", trigger=_every(rhythm.closing), act=self._close, destroys=True, quiet=True),
             Tick(name="backup", trigger=before_night, act=self._backup, destroys=True),
+            Tick(name="policy", trigger=_every(rhythm.closing), act=self._apply_policy, quiet=True),
             Tick(name="places", trigger=_every(rhythm.places), act=self._places, quiet=True),
             Tick(name="sweep", trigger=_every(rhythm.daily), act=self._sweep, destroys=True),
+            Tick(name="arrivals", trigger=_every(rhythm.arrivals), act=self._arrivals, quiet=True),
+            Tick(name="reconcile", trigger=_every(rhythm.daily), act=self._reconcile),
             Tick(name="recheck", trigger=_every(rhythm.daily), act=self._recheck, destroys=True),
             Tick(name="edge-keys", trigger=_every(rhythm.daily), act=self._edge_keys),
             Tick(name="notices", trigger=_every(rhythm.noticing), act=self._notices, quiet=True),
@@ -220,11 +225,23 @@ class Worker:
         made, report = done
         return {"backup": made.header.id, "bytes": made.length, "opened": len(report.opened), "faults": report.faults}
 
+    def _apply_policy(self) -> Outcome:
+        """Takes a policy that was put in force to what is stored."""
+        applied = self._archive.retention_desk.apply()
+        return {"computed_again": applied.looked_at, "moved": applied.moved}
+
     def _places(self) -> Outcome:
         return {"violations": list(self._archive.places.check())}
 
     def _sweep(self) -> Outcome:
         return {"swept": len(self._archive.sweeper.run())}
+
+    def _arrivals(self) -> Outcome:
+        return {"differences": _told(self._archive.reconcile.arrivals())}
+
+    def _reconcile(self) -> Outcome:
+        report = self._archive.reconcile.run()
+        return {"rows": report.rows, "objects": report.objects, "differences": _told(report)}
 
     def _recheck(self) -> Outcome:
         return {"came_back": len(self._archive.purge.recheck())}
@@ -254,6 +271,10 @@ class Worker:
 def counts(report: PurgeReport) -> dict[str, object]:
     """A report with numbers in place of ids, for the log."""
     return {name: len(value) if isinstance(value, list) else value for name, value in asdict(report).items()}
+
+
+def _told(report: Reconciliation) -> dict[str, int]:
+    return {kind.value: count for kind, count in report.counts.items()}
 
 
 def _first(tick: Tick) -> dict[str, datetime]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from recvault.domain.backups import BackupFile, BackupHeader, BackupKind
+from recvault.domain.backups import SUFFIX, BackupFile, BackupHeader, BackupKind
 from recvault.domain.errors import BackupFailure
 from recvault.domain.ids import uuid7
 from recvault.domain.ports.backups import BackupPlace, DatabaseFile
@@ -19,7 +19,6 @@ from recvault.domain.ports.system import Clock, Entropy
 from recvault.sealing.backup import open_backup, seal_backup, split_header
 
 PREFIX = "backup/"
-SUFFIX = ".recvault-backup"
 
 
 class SealedBackups:

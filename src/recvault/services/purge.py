@@ -4,24 +4,27 @@ Keeps rule 3 (holds decide last: guard rows, then rows, then holds again, in the
 before shred), rule 5 (every step can be repeated; a crash between any two ends in the same place), rule 6 (absence is read),
 rule 7 (the end is computed again from the facts; a row that differs stops and waits for a person).
 
-Protocol steps, labelled in :meth:`Purge.run_batch`:
+Protocol steps, labelled in :meth:`Purge._begin` and :meth:`Purge._finish`:
 
- 1. claim due rows in id order; 2. ledger intent, one signed entry; 3. one transaction: guards, rows, holds, ends, shred;
- 4. abort uploads, delete all versions; 5. list and find nothing; 6. one transaction: certificate, tombstone, row gone, and
- 7. before it commits, the ledger outcome. Rows found ``destroying`` (a crash after 3) go straight to 4. What could not be
- finished keeps its claim until the lease ends, so that a store that refuses some items does not hold up the others.
+ 1. claim due rows, the longest overdue first; 2. ledger intent, one signed entry; 3. one transaction (``shredding``): guards,
+ rows, holds, ends, shred, and in the ledger what of the intent was kept; 4. abort uploads, delete all versions; 5. list and
+ find nothing; 6. one transaction: one certificate for all, tombstones, rows gone, and 7. before it commits, the ledger
+ outcome. Rows found ``destroying`` (a crash after 3) go straight to 4. What could not be finished keeps its claim until the
+ lease ends, so that a store that refuses some items does not hold up the others. Leases are renewed while the store works;
+ whoever lost one all the same touches nothing any more: 3 and 6 begin with the claims, locked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from recvault.domain.audit import Act
-from recvault.domain.communication import Communication, State
-from recvault.domain.destruction import BatchCertificate, Destruction, DueItem, Stage, Trigger
-from recvault.domain.errors import Conflict, NotFound, StoreUnavailable
+from recvault.domain.communication import State
+from recvault.domain.destruction import BatchCertificate, Destruction, DueItem, Stage
+from recvault.domain.errors import Conflict, NotFound, RecvaultError, StoreUnavailable
 from recvault.domain.ids import uuid7
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.merkle import tree_root
@@ -36,8 +39,7 @@ from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.remains import Remains
 from recvault.services.retention import Retention
-
-ACTOR = "system:purge"
+from recvault.services.shredding import ACTOR, Shredded, Shredder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,18 @@ class PurgeReport:
     stopped_because: str | None = None
 
 
+@dataclass(kw_only=True, slots=True)
+class _Underway:
+    """A batch that is shredded and whose objects are being deleted. ``leased_at``: when its claims were taken or renewed;
+    ``full``: more may be due."""
+
+    items: Sequence[DueItem]
+    tombstones: Mapping[str, Destruction]
+    erased: Future[set[str]]
+    leased_at: datetime
+    full: bool
+
+
 class Purge:
     """Destroys what is due. Any number of workers may run it at once."""
 
@@ -90,7 +104,9 @@ class Purge:
         self._remains = Remains(store=store)
         self._period_keys = period_keys
         self._key_ends = key_ends
-        self._retention = retention
+        self._shredder = Shredder(
+            retention=retention, ledger=ledger, certificates=certificates, audit=audit, clock=clock
+        )
         self._ledger = ledger
         self._certificates = certificates
         self._audit = audit
@@ -109,8 +125,8 @@ class Purge:
     def run(self, worker: str) -> PurgeReport:
         """Batches until nothing is due, then day keys whose time is over, then certificates *complete*."""
         report = self.forecast()
-        while report.stopped_because is None and self.run_batch(worker, report):
-            pass
+        if report.stopped_because is None:
+            self._destroy(worker, report)
         if report.stopped_because is None:
             self._settle(report)
         if report.stopped_because is not None:
@@ -129,131 +145,121 @@ class Purge:
             report.keys_destroyed += self._key_ends.close_due()
             self._complete(report)
 
-    def run_batch(self, worker: str, report: PurgeReport) -> bool:
-        """One batch; False when nothing was due any more, or when destruction is off now. What is due is judged by the
-        one reading of the clock that was compared with the others: a clock that jumps during a night destroys nothing."""
+    def _destroy(self, worker: str, report: PurgeReport) -> None:
+        """Batch after batch. While the store deletes one batch's objects, the next is being shredded: they share no item,
+        and each is certified only after its own look."""
+        before: _Underway | None = None
+        more = True
+        with ThreadPoolExecutor(1, thread_name_prefix="purge-store") as aside:
+            while more or before is not None:
+                try:
+                    work = self._begin(worker, report, aside) if more else None
+                except RecvaultError:
+                    if before is not None:
+                        self._finish(before, worker, report)
+                    raise
+                if before is not None:
+                    self._finish(before, worker, report, also=work)
+                before, more = work, work is not None and work.full
+
+    def _begin(self, worker: str, report: PurgeReport, aside: ThreadPoolExecutor) -> _Underway | None:
+        """Steps 1 to 3, and 4 and 5 on the way; None when nothing was due any more, or when destruction is off now. What is
+        due is judged by the one reading of the clock that was compared with the others: a clock that jumps during a night
+        destroys nothing."""
         now = self._clock.now()
         report.stopped_because = self._obstacle(now)
         if report.stopped_because is not None:
-            return False
+            return None
+        lease_until = now + self._limits.lease
         with self._database.begin() as unit:  # 1
             claimed = unit.communications.claim_due(
-                now=now, limit=self._limits.batch, worker=worker, lease_until=now + self._limits.lease
+                now=now, limit=self._limits.batch, worker=worker, lease_until=lease_until
             )
             unit.commit()
         if not claimed:
-            return False
+            return None
         fresh = [item for item in claimed if item.state == State.STORED]
         resumed = [item for item in claimed if item.state == State.DESTROYING]
-        if fresh:
-            batch = uuid7(now, self._entropy.bytes(10))
-            ids = [item.communication_id for item in fresh]
-            self._ledger.write(LedgerKind.INTENT, {"batch": batch, "items": ids})  # 2
-            resumed += self._shred(fresh, batch, worker, report, now)  # 3
-        self._finish(resumed, worker, report)  # 4 to 7
-        return len(claimed) == self._limits.batch
+        done = self._shred(fresh, worker, report, now) if fresh else Shredded()  # 2, 3
+        if resumed:
+            with self._database.read() as unit:
+                done.objects += unit.communications.objects_of([item.communication_id for item in resumed])
+        items = [*resumed, *done.gone]
+        erased = aside.submit(self._remains.erase, [item.communication_id for item in items], done.objects)  # 4, 5
+        return _Underway(
+            items=items,
+            tombstones={item.communication_id: item for item in done.tombstones},
+            erased=erased,
+            leased_at=now,
+            full=len(claimed) == self._limits.batch,
+        )
 
-    # --- 3: the transaction that destroys
-
-    def _shred(
-        self, items: Sequence[DueItem], batch: str, worker: str, report: PurgeReport, agreed: datetime
-    ) -> list[DueItem]:
-        started_at = min(agreed, self._clock.now())  # a clock that went ahead since then counts for nothing
-        fences = {item.communication_id: item for item in items}
-        ending: list[Communication] = []
-        with self._database.begin() as unit:
-            rows = self._lock(unit, list(fences))
-            self._ledger.follow(unit)  # holds of ledger and database together
-            held = unit.holds.covering([row.id for row in rows])
-            back: list[str] = []
-            for row in rows:
-                if row.state is not State.STORED:
-                    continue  # another worker took the claim over and shredded it; the rest is its to do
-                if row.id in held or row.destroy_at > started_at:
-                    report.kept.append(row.id)
-                    back.append(row.id)
-                elif self._retention.with_ends(row, unit).destroy_at != row.destroy_at:
-                    self._stop(unit, row, report)
-                    back.append(row.id)
-                else:
-                    ending.append(row)
-            self._write_down(unit, ending, batch, started_at)
-            shredded = [fences[row.id] for row in ending]
-            unit.communications.shred(shredded, worker=worker)
-            unit.register.drop_unused_points({row.contact_point_id for row in ending if row.contact_point_id})
-            unit.communications.release_claims(back, worker)
+    def _shred(self, items: Sequence[DueItem], worker: str, report: PurgeReport, agreed: datetime) -> Shredded:
+        batch = uuid7(agreed, self._entropy.bytes(10))
+        ids = [item.communication_id for item in items]
+        self._ledger.write(LedgerKind.INTENT, {"batch": batch, "items": ids})  # 2
+        with self._database.begin() as unit:  # 3
+            done = self._shredder.shred(unit, items, batch=batch, worker=worker, agreed=agreed)
             unit.commit()
-        return shredded
-
-    def _lock(self, unit: UnitOfWork, ids: list[str]) -> list[Communication]:
-        customers, points = unit.communications.guards(ids)
-        unit.register.lock_guards(customer_ids=customers, contact_point_ids=points)
-        return unit.communications.lock(ids)
-
-    def _stop(self, unit: UnitOfWork, row: Communication, report: PurgeReport) -> None:
-        unit.communications.stop(row.id, "end-differs-from-policy")
-        self._audit.record(
-            unit, actor=ACTOR, act=Act.STOPPED, target=row.id, detail={"reason": "end-differs-from-policy"}
-        )
-        report.stopped.append(row.id)
-
-    def _write_down(self, unit: UnitOfWork, rows: Sequence[Communication], batch: str, started_at: datetime) -> None:
-        """What stays of the rows: tombstones with their evidence, and audit entries; grants to play them end."""
-        ids = [row.id for row in rows]
-        signers = {version: unit.policies.get(version).signed_by for version in {row.policy_version for row in rows}}
-        keys = unit.communications.wrapped_by(ids)
-        unit.destructions.add(
-            *(
-                Destruction(
-                    communication_id=row.id,
-                    source_id=row.source_id,
-                    source_ref_hash=row.source_ref_hash,
-                    batch=batch,
-                    trigger=Trigger.RETENTION if row.do_not_keep_at is None else Trigger.DO_NOT_KEEP,
-                    stage=Stage.SHREDDED,
-                    facts=self._certificates.evidence(
-                        row, policy_signed_by=signers[row.policy_version] or "nobody", started_at=started_at
-                    ),
-                    key_ids=keys.get(row.id, ()),
-                    shredded_at=self._clock.now(),
-                )
-                for row in rows
-            )
-        )
-        unit.accounts.drop_playback(expired_before=started_at, communication_ids=ids)
-        self._audit.record_each(unit, actor=ACTOR, act=Act.SHREDDED, targets=ids, detail={"batch": batch})
+        report.kept += done.kept
+        report.stopped += done.stopped
+        return done
 
     # --- 4 to 7: objects, absence, certificate, outcome
 
-    def _finish(self, items: Sequence[DueItem], worker: str, report: PurgeReport) -> None:
-        if not items:
-            return
-        gone: list[DueItem] = []
-        try:
-            ids = [item.communication_id for item in items]
-            self._remains.delete(ids)  # 4
-            present = self._remains.present(ids)  # 5
-            gone = [item for item in items if item.communication_id not in present]
-        except StoreUnavailable:
-            pass  # the rows stay ``destroying``: unreadable, and taken up again at the next tick
-        missing = {item.communication_id for item in items} - {item.communication_id for item in gone}
-        report.unfinished += sorted(missing)
+    def _finish(self, work: _Underway, worker: str, report: PurgeReport, also: _Underway | None = None) -> None:
+        present = self._awaited(work, worker, also)
+        report.unfinished += sorted(present)
         absent_at = self._clock.now()
+        gone = [item for item in work.items if item.communication_id not in present]
         if not gone:
             return
-        done = [item.communication_id for item in gone]
         with self._database.begin() as unit:  # 6
-            self._certify(unit, gone, worker, absent_at)
-            self._ledger.append(unit, LedgerKind.DONE, {"items": done})  # 7
+            mine = unit.communications.still_claimed(gone, worker)  # what another took over meanwhile is his to certify
+            done = [item.communication_id for item in mine]
+            if mine:
+                self._certify(unit, mine, work.tombstones, worker, absent_at)
+                self._ledger.append(unit, LedgerKind.DONE, {"items": done})  # 7
             unit.commit()
         report.destroyed += done
+
+    def _awaited(self, work: _Underway, worker: str, also: _Underway | None) -> set[str]:
+        """Those of which something is still there, once the store is done; the leases last as long as that takes. Of a store
+        that does not answer: all, their rows stay ``destroying``, unreadable, and are taken up again at a later tick."""
+        renewal = self._limits.lease / 3
+        while not wait([work.erased], timeout=renewal.total_seconds()).done:
+            self._renew(work, worker)
+        for other in (work, also):
+            if other is not None and self._clock.now() - other.leased_at > renewal:
+                self._renew(other, worker)
+        try:
+            return work.erased.result()
+        except StoreUnavailable:
+            return {item.communication_id for item in work.items}
+
+    def _renew(self, work: _Underway, worker: str) -> None:
+        now = self._clock.now()
+        with self._database.begin() as unit:
+            unit.communications.renew_claims(work.items, worker, now + self._limits.lease)
+            unit.commit()
+        work.leased_at = now
 
     def absent(self, communication_id: str) -> bool:
         """Whether listing all versions and open uploads of the item finds nothing (rule 6)."""
         return not self._remains.present([communication_id])
 
-    def _certify(self, unit: UnitOfWork, items: Sequence[DueItem], worker: str, absent_at: datetime) -> None:
-        tombstones = unit.destructions.find([item.communication_id for item in items])
+    def _certify(
+        self,
+        unit: UnitOfWork,
+        items: Sequence[DueItem],
+        known: Mapping[str, Destruction],
+        worker: str,
+        absent_at: datetime,
+    ) -> None:
+        """``known`` are tombstones that this process wrote itself; others are read."""
+        ids = [item.communication_id for item in items]
+        tombstones = {name: known[name] for name in ids if name in known}
+        tombstones |= unit.destructions.find([name for name in ids if name not in known])
         if len(tombstones) != len(items):
             raise NotFound("an item that was shredded has no tombstone; run 'recvault doctor'")
         shredded = [tombstones[name] for name in sorted(tombstones) if tombstones[name].stage is Stage.SHREDDED]
@@ -270,6 +276,24 @@ class Purge:
         act = Act.COMPLETE if certificate.stage is Stage.COMPLETE else Act.INACCESSIBLE
         detail = {"count": len(items), "root": tree_root(certificate.leaves).hex()}
         self._audit.record(unit, actor=ACTOR, act=act, target=certificate.id, detail=detail)
+
+    def certify_left(self, items: Sequence[Destruction]) -> list[str]:
+        """Certifies shredded items whose row is gone (reconciliation found them): steps 4 to 7 from the tombstone alone."""
+        if not items or self._obstacle(self._clock.now()) is not None:
+            return []
+        ids = [item.communication_id for item in items]
+        self._remains.delete(ids)
+        present = self._remains.present(ids)
+        absent_at = self._clock.now()
+        with self._database.begin() as unit:
+            found = unit.destructions.find(set(ids) - present)
+            gone = [found[name] for name in sorted(found) if found[name].stage is Stage.SHREDDED]
+            if gone:
+                looked_at = max([absent_at, *(item.shredded_at for item in gone)])
+                self._issue(unit, self._certificates.inaccessible(gone, absent_at=looked_at), gone, at=absent_at)
+                self._ledger.append(unit, LedgerKind.DONE, {"items": [item.communication_id for item in gone]})
+                unit.commit()
+        return [item.communication_id for item in gone]
 
     # --- afterwards
 

@@ -8,9 +8,16 @@ from typing import Any
 
 from sqlalchemy import Row, exists, literal, select, tuple_, update
 
+from recvault.adapters.database.bulk import insert_many
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
-from recvault.adapters.database.tables import batch_certificates, destruction_keys, destructions, period_keys
+from recvault.adapters.database.tables import (
+    batch_certificates,
+    communications,
+    destruction_keys,
+    destructions,
+    period_keys,
+)
 from recvault.adapters.database.types import TEXT, Moment
 from recvault.domain.destruction import BatchCertificate, Destruction, Stage, Trigger
 from recvault.domain.errors import Conflict
@@ -34,14 +41,16 @@ class SqlDestructions:
         """Conflict when a communication has a tombstone already, or the stage is a later one."""
         if any(one.stage is not Stage.SHREDDED for one in new):
             raise Conflict("a destruction begins at stage 'shredded'; the later stages come with their certificates")
-        self._session.insert(
+        insert_many(
+            self._session,
             destructions,
             (
                 {name: getattr(one, name) for name in _PLAIN} | {"trigger": one.trigger.value, "stage": one.stage.value}
                 for one in new
             ),
         )
-        self._session.insert(
+        insert_many(
+            self._session,
             destruction_keys,
             (
                 {"communication_id": one.communication_id, "key_id": key_id, "position": position}
@@ -127,6 +136,17 @@ class SqlDestructions:
             select(destructions)
             .where(_d.stage == Stage.INACCESSIBLE.value, ~alive)
             .order_by(_d.inaccessible_at, _d.communication_id)
+            .limit(limit)
+        )
+        return self._load(rows)
+
+    def uncertified(self, before: datetime, limit: int) -> list[Destruction]:
+        """See the port."""
+        there = exists().where(communications.c.id == _d.communication_id)
+        rows = self._session.rows(
+            select(destructions)
+            .where(_d.stage == Stage.SHREDDED.value, _d.shredded_at < before, ~there)
+            .order_by(_d.shredded_at, _d.communication_id)
             .limit(limit)
         )
         return self._load(rows)

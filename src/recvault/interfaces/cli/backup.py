@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from recvault.domain.backups import SUFFIX
 from recvault.domain.errors import Conflict, InvalidInput
 from recvault.interfaces.cli.problems import DONE, FAULT
 from recvault.interfaces.cli.session import OPERATOR, Json, answer, archive_of, config_faults, load_config, table
-from recvault.services.backup_files import SUFFIX
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive

@@ -22,6 +22,7 @@ from recvault.interfaces.cli import (
     keys,
     ledger,
     machine,
+    reconcile,
     recordings,
     register,
     retention,
@@ -41,7 +42,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (machine, recordings, import_archive, retention, register, accounts, evidence, keys, backup, ledger):
+for module in (
+    machine,
+    recordings,
+    import_archive,
+    retention,
+    register,
+    accounts,
+    evidence,
+    keys,
+    backup,
+    ledger,
+    reconcile,
+):
     module.add_to(app)
 
 

@@ -52,6 +52,7 @@ ATTENTION: Mapping[str, str] = {
     "media_type_differs": N_("the content is not of the announced media type"),
     "conflicting_content": N_("the source sent other content under the same id"),
     "overdue_on_arrival": N_("its retention period was over when it arrived"),
+    "object_missing": N_("its recording is missing from the object store, or is another one"),
 }
 
 REASONS: Mapping[str, str] = {

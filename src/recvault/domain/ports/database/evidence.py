@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import ChainHead, Entry, SequencedEntry
+from recvault.domain.communication import SearchQuery, VisibleSet
 from recvault.domain.destruction import BatchCertificate, Destruction
-from recvault.domain.holds import Hold
+from recvault.domain.holds import Hold, HoldCount
 from recvault.domain.period_keys import WrappedKey
 
 
@@ -19,20 +20,38 @@ class Holds(Protocol):
     def add(self, hold: Hold) -> None:
         """Inserts; Conflict when the id exists."""
 
+    def add_items(self, hold_id: str, communication_ids: Collection[str]) -> None:
+        """What a hold on a search covers; repeating it is harmless. It counts once the hold itself is added."""
+
+    def found(self, query: SearchQuery, visible: Sequence[VisibleSet], now: datetime) -> list[str]:
+        """The ids that a search finds, at most ``query.limit``, of what is in the union of ``visible``."""
+
+    def lock_standing(self, communication_ids: Collection[str]) -> list[str]:
+        """FOR UPDATE in id order; those whose data key is there, in id order. Guards must be locked before."""
+
     def get(self, hold_id: str) -> Hold:
         """NotFound when unknown."""
 
     def release(self, hold_id: str, *, by: str, at: datetime) -> None:
         """Marks as released."""
 
+    def releases_not_noted(self) -> list[Hold]:
+        """Released ones that the ledger was not told of yet."""
+
+    def note_release(self, hold_id: str, at: datetime) -> None:
+        """The ledger has the release."""
+
     def active(self) -> list[Hold]:
         """All that are not released, oldest first."""
 
     def covering(self, communication_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Active hold ids by communication, directly or through its customer; ids without a hold are absent."""
+        """Active hold ids by communication, directly, through its customer or a search; ids without a hold are absent."""
 
     def count_covered(self, hold_id: str) -> int:
         """How many stored communications the hold covers now."""
+
+    def report(self, now: datetime) -> list[HoldCount]:
+        """All active ones, oldest first, with what each covers: one statement, counted by the database."""
 
 
 class PeriodKeys(Protocol):
@@ -132,6 +151,10 @@ class Destructions(Protocol):
 
     def completable(self, limit: int) -> list[Destruction]:
         """Inaccessible ones none of whose keys is still undestroyed in ``period keys``, oldest first."""
+
+    def uncertified(self, before: datetime, limit: int) -> list[Destruction]:
+        """Up to ``limit`` shredded before the moment, without a certificate and without a row that the purge would take up
+        again, oldest first."""
 
     def to_recheck(self, *, since: datetime, before: datetime, limit: int) -> list[Destruction]:
         """Inaccessible since ``since`` and last looked for before ``before``: absence is read again for 30 days."""

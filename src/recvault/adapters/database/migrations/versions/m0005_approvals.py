@@ -12,7 +12,14 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-TABLES = ("proposals", "suspensions", "forecasts")
+TABLES = ("proposals", "suspensions", "forecasts", "hold_items")
+
+_COVERED = "(communication_id IS NULL) <> (customer_id IS NULL)"
+_COVERS = (
+    "(CASE WHEN communication_id IS NULL THEN 0 ELSE 1 END + CASE WHEN customer_id IS NULL THEN 0 ELSE 1 END"
+    " + CASE WHEN snapshot IS NULL THEN 0 ELSE 1 END) = 1"
+)
+_UNNOTED = "released_at IS NOT NULL AND release_noted_at IS NULL"
 
 
 def upgrade() -> None:
@@ -20,12 +27,35 @@ def upgrade() -> None:
     _proposals()
     _suspensions()
     _forecasts()
+    _hold_items()
+    with op.batch_alter_table("holds") as table:
+        table.add_column(sa.Column("snapshot", TEXT, nullable=True))
+        table.add_column(sa.Column("owner", TEXT, nullable=True))
+        table.add_column(sa.Column("release_noted_at", Moment(), nullable=True))
+        table.drop_constraint(op.f("ck_holds_covers"), type_="check")
+        table.create_check_constraint(op.f("ck_holds_covers"), sa.text(_COVERS))
+    op.execute("UPDATE holds SET release_noted_at = released_at")
+    op.create_index(
+        "ix_holds_release_unnoted",
+        "holds",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text(_UNNOTED),
+        postgresql_where=sa.text(_UNNOTED),
+    )
 
 
 def downgrade() -> None:
-    """Back to the revision before; what the tables held is gone."""
-    for table in reversed(TABLES):
-        op.drop_table(table)
+    """Back to the revision before; what the tables held is gone, and so are holds on what a search had found."""
+    op.execute("DELETE FROM holds WHERE snapshot IS NOT NULL")
+    op.drop_index("ix_holds_release_unnoted", "holds")
+    with op.batch_alter_table("holds") as table:
+        table.drop_constraint(op.f("ck_holds_covers"), type_="check")
+        table.create_check_constraint(op.f("ck_holds_covers"), sa.text(_COVERED))
+        for column in ("snapshot", "owner", "release_noted_at"):
+            table.drop_column(column)
+    for name in reversed(TABLES):
+        op.drop_table(name)
 
 
 def _proposals() -> None:
@@ -91,3 +121,13 @@ def _forecasts() -> None:
         sa.Column("envelope", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_forecasts")),
     )
+
+
+def _hold_items() -> None:
+    op.create_table(
+        "hold_items",
+        sa.Column("hold_id", TEXT, nullable=False),
+        sa.Column("communication_id", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("hold_id", "communication_id", name=op.f("pk_hold_items")),
+    )
+    op.create_index(op.f("ix_hold_items_communication_id"), "hold_items", ["communication_id"], unique=False)
