@@ -22,8 +22,15 @@ COMMANDS = [
     *("init", "serve", "worker", "doctor", "demo", "ingest", "search", "purge", "hook"),
     *("config check", "config show", "policy show", "policy sign", "hold place", "hold release", "hold list"),
     *("customer import", "customer add", "agent import", "agent list", "source add", "source revoke", "source list"),
-    *("user add", "user list", "user token", "user disable", "user grant", "audit verify", "ledger verify"),
-    *("ledger replay", "certificate list", "certificate show", "certificate export", "certificate verify"),
+    *("user add", "user invite", "user list", "user token", "user disable", "user grant", "mail test", "audit verify"),
+    *(
+        "ledger verify",
+        "ledger replay",
+        "certificate list",
+        "certificate show",
+        "certificate export",
+        "certificate verify",
+    ),
     *("certificate public-key", "keys status", "keys confirm-backup"),
 ]
 HEAVY = ("recvault.bootstrap", "recvault.config", "sqlalchemy", "cryptography", "fastapi", "uvicorn", "apscheduler")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
-from recvault.domain.errors import InvalidInput, NotFound
+from recvault.domain.errors import InvalidInput, MailRefused, MailUnavailable, NotFound
 from recvault.interfaces.cli.session import (
     OPERATOR,
     Json,
@@ -26,6 +26,7 @@ from recvault.interfaces.cli.session import (
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
     from recvault.domain.accounts import Source, User
+    from recvault.services.invitations import Issued
 
 source_commands = typer.Typer(help="Systems that send recordings.", no_args_is_help=True, rich_markup_mode=None)
 user_commands = typer.Typer(help="People, their roles and tokens.", no_args_is_help=True, rich_markup_mode=None)
@@ -40,6 +41,11 @@ Roles = Annotated[
         help="A role, with its scope if it is not everything: verifier, trainer:teams=a,b, verifier:queues=x. "
         "May be given several times.",
     ),
+]
+
+MailTo = Annotated[
+    str | None,
+    typer.Option("--mail", metavar="ADDRESS", help="Mail the link there, once; the address is not kept."),
 ]
 
 
@@ -130,15 +136,25 @@ def user_add(
         Path | None, typer.Option(metavar="FILE", help="A file of mode 0600 with the password; else it is asked for.")
     ] = None,
     token_file: TokenFile = None,
+    invite: Annotated[
+        bool, typer.Option("--invite", help="Let the person set a password, by a link that is shown only now.")
+    ] = False,
+    mail: MailTo = None,
     json_: Json = False,
 ) -> None:
-    """Add a person. With --token-file and no --password-file the person has an API token and no password."""
+    """Add a person. With --token-file and no --password-file the person has an API token and no password; with --invite
+    or --mail the person sets the password."""
     grants = tuple(parse_role(text) for text in role or ())
     if language not in ("fi", "en"):
         raise typer.BadParameter("is fi or en", param_hint="--language")
+    invited = invite or mail is not None
+    if invited and password_file is not None:
+        raise typer.BadParameter("does not go with an invitation", param_hint="--password-file")
     _require_new(token_file)
-    password = _password(password_file, needed=token_file is None)
+    password = None if invited else _password(password_file, needed=token_file is None)
     with archive_of(context, start=True) as archive:
+        if invited:
+            archive.invitations.require_possible(mail)
         user = archive.accounts.add_user(
             name,
             display_name=display_name or name,
@@ -149,11 +165,44 @@ def user_add(
             language=language,
         )
         token = None if token_file is None else archive.accounts.issue_api_token(name, by=OPERATOR)
-    lines = [f"{name} is added: {_roles_text(user) or 'no roles'}"]
-    if token is not None:
-        give_token(token, token_file)
-        lines.append(f"an API token of {name} is in {token_file}")
-    answer(_user_json(user), lines, as_json=json_)
+        lines = [f"{name} is added: {_roles_text(user) or 'no roles'}"]
+        if token is not None:
+            give_token(token, token_file)
+            lines.append(f"an API token of {name} is in {token_file}")
+        told = _user_json(user)
+        if invited:
+            issued = _invite(archive, name, mail)
+            told |= _invitation_json(issued)
+            lines += _invitation_lines(issued)
+    answer(told, lines, as_json=json_)
+
+
+@user_commands.command("invite")
+def user_invite(context: typer.Context, name: str, mail: MailTo = None, json_: Json = False) -> None:
+    """Let a person set a new password, by a link that works once within 72 hours; for one who forgot it, too."""
+    with archive_of(context, start=True) as archive:
+        issued = _invite(archive, name, mail)
+    answer({"name": name, **_invitation_json(issued)}, _invitation_lines(issued), as_json=json_)
+
+
+def _invite(archive: Archive, name: str, mail: str | None) -> Issued:
+    try:
+        return archive.invitations.invite(name, by=OPERATOR, address=mail)
+    except MailRefused as fault:
+        raise MailRefused(f"{fault}; then run 'recvault user invite {name}' again, or without --mail") from None
+    except MailUnavailable as fault:
+        raise MailUnavailable(f"{fault}: run 'recvault user invite {name}' again, or without --mail") from None
+
+
+def _invitation_json(issued: Issued) -> dict[str, Any]:
+    return {"link": issued.link, "mailed": issued.link is None, "link_until": issued.until.isoformat()}
+
+
+def _invitation_lines(issued: Issued) -> list[str]:
+    until = f"{issued.until:%Y-%m-%d %H:%M} UTC"
+    if issued.link is None:
+        return [f"the link to set a password was mailed; it works once, until {until}"]
+    return [f"the link to set a password, shown only now; it works once, until {until}:", issued.link]
 
 
 @user_commands.command("list")

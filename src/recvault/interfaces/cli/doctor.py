@@ -127,7 +127,12 @@ def _permissions(config: Config) -> list[Finding]:
     private += [replica.directory for replica in config.keyring.replicas]
     private += [
         path
-        for path in (config.database.password_file, config.store.access_key_file, config.store.secret_key_file)
+        for path in (
+            config.database.password_file,
+            config.store.access_key_file,
+            config.store.secret_key_file,
+            config.mail.password_file,
+        )
         if path is not None
     ]
     wrong = []
@@ -157,6 +162,7 @@ def _archive(archive: Archive) -> Iterator[Finding]:
         _ledger,
         _policy,
         _overdue,
+        _mail,
     )
     for look in looks:
         try:
@@ -255,3 +261,16 @@ def _overdue(archive: Archive) -> Finding:
         )
     told = f"nothing; {attention} communications wait for a person's look"
     return _good("overdue", told)
+
+
+def _mail(archive: Archive) -> Finding:
+    """As far as a mail server can be looked at without sending: its certificate, its name, and our sign-in."""
+    mend = "mend it, then send one: recvault mail test ADDRESS"
+    try:
+        told = archive.mailing.check()
+    except RecvaultError as fault:
+        return _bad("mail", str(fault), mend)
+    late, code = archive.mailing.late()
+    if late:
+        return _warning("mail", f"{told}; {late} mails wait ({code or 'no worker has tried'})", mend)
+    return _good("mail", told)

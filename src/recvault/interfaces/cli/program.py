@@ -22,6 +22,7 @@ from recvault.interfaces.cli import (
     keys,
     ledger,
     machine,
+    mail,
     reconcile,
     recordings,
     register,
@@ -54,6 +55,7 @@ for module in (
     backup,
     ledger,
     reconcile,
+    mail,
 ):
     module.add_to(app)
 
