@@ -58,12 +58,66 @@ def test_due_means_that_the_end_has_come(database: SqlDatabase) -> None:
     assert counts(database) == (2, 1)
 
 
-def test_at_most_so_many_in_id_order(database: SqlDatabase) -> None:
+def test_at_most_so_many_the_longest_overdue_first_each_batch_in_id_order(database: SqlDatabase) -> None:
     kit.add(database, *(communication(n, destroy_at=NOW - n * DAY) for n in (5, 1, 4, 2, 3)))
+    assert ids(claim(database, limit=2)) == [name(4), name(5)]
+    assert ids(claim(database, "w2", limit=2)) == [name(2), name(3)]
+    assert ids(claim(database, "w3", limit=2)) == [name(1)]
+    assert claim(database, limit=2) == []
+
+
+def test_of_one_moment_the_first_names_come_first(database: SqlDatabase) -> None:
+    kit.add(database, *(communication(n, destroy_at=NOW) for n in (5, 1, 4, 2, 3)))
     assert ids(claim(database, limit=2)) == [name(1), name(2)]
     assert ids(claim(database, "w2", limit=2)) == [name(3), name(4)]
-    assert ids(claim(database, "w3", limit=2)) == [name(5)]
-    assert claim(database, limit=2) == []
+
+
+def test_what_is_left_destroying_comes_before_what_is_due(database: SqlDatabase) -> None:
+    kit.add(database, *(communication(n, destroy_at=NOW - n * DAY) for n in (1, 2)))
+    claimed = claim(database)
+    with database.begin() as unit:
+        unit.communications.shred([claimed[0]], worker="w1")
+        unit.communications.release_claims([name(2)], "w1")
+        unit.commit()
+    assert [one.state for one in claim(database, "w2", at=DAY + LEASE, limit=1)] == ["destroying"]
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_a_claim_is_renewed_and_known_by_worker_and_fence(database: SqlDatabase, count: int) -> None:
+    kit.add(database, *(communication(n, destroy_at=NOW) for n in range(count)))
+    mine = claim(database, limit=count)
+    with database.begin() as unit:
+        unit.communications.release_claims([name(0)], "w1")
+        unit.commit()
+    (lost,) = claim(database, "w2")
+    until = NOW + DAY + 5 * LEASE
+    with database.begin() as unit:
+        unit.communications.renew_claims(mine, "w1", until)
+        assert unit.communications.still_claimed(mine, "w1") == mine[1:]
+        assert unit.communications.still_claimed([lost, item(1, 9)], "w2") == [lost]
+        unit.commit()
+    assert ids(claim(database, "w3", at=DAY + LEASE, limit=count)) == [name(0)]
+    assert claim(database, "w3", at=DAY + 4 * LEASE, limit=count)[1:] == []
+    assert ids(claim(database, "w4", at=DAY + 5 * LEASE, limit=count))[-2:] == ids(mine)[-2:]
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_shredding_and_removing_go_by_worker_and_fence_however_many(database: SqlDatabase, count: int) -> None:
+    kit.add(database, *(communication(n, destroy_at=NOW) for n in range(count)))
+    mine = claim(database, limit=count)
+    with database.begin() as unit, pytest.raises(Conflict, match="claim"):
+        unit.communications.shred(mine, worker="w2")
+    with database.begin() as unit, pytest.raises(Conflict, match="claim"):
+        unit.communications.shred([*mine[:-1], item(count - 1, 7)], worker="w1")
+    with database.begin() as unit:
+        unit.communications.shred(mine, worker="w1")
+        assert {one.name for one in unit.communications.objects_of(ids(mine))} == {
+            stream.object_name for n in range(count) for stream in communication(n).streams
+        }
+        unit.communications.remove(mine, worker="w1")
+        unit.commit()
+    with database.read() as unit:
+        assert unit.communications.existing_ids(ids(mine)) == set()
 
 
 def test_nothing_is_due_under_a_policy_version_that_nobody_signed(database: SqlDatabase) -> None:

@@ -104,6 +104,7 @@ class Purge:
         self._remains = Remains(store=store)
         self._period_keys = period_keys
         self._key_ends = key_ends
+        self._retention = retention
         self._shredder = Shredder(
             retention=retention, ledger=ledger, certificates=certificates, audit=audit, clock=clock
         )
@@ -198,8 +199,9 @@ class Purge:
         batch = uuid7(agreed, self._entropy.bytes(10))
         ids = [item.communication_id for item in items]
         self._ledger.write(LedgerKind.INTENT, {"batch": batch, "items": ids})  # 2
+        started_at = min(agreed, self._clock.now())  # a clock that went ahead since then counts for nothing
         with self._database.begin() as unit:  # 3
-            done = self._shredder.shred(unit, items, batch=batch, worker=worker, agreed=agreed)
+            done = self._shredder.shred(unit, items, batch=batch, worker=worker, started_at=started_at)
             unit.commit()
         report.kept += done.kept
         report.stopped += done.stopped
@@ -358,8 +360,14 @@ class Purge:
         """Why nothing may be destroyed now: no signed policy, clocks that disagree, a brake that a person put on."""
         with self._database.read() as unit:
             policy = unit.policies.active()
+            altered = [] if policy is None else self._retention.not_as_signed(unit, [policy.version])
         if policy is None or policy.signed_by is None:
             return "the retention policy is not signed; a named person signs it with 'recvault policy sign'"
+        if altered:
+            return (
+                "the retention policy is not the one that was signed: the ledger has another digest of its version, or none; "
+                "look at it with 'recvault policy explain', then sign it with 'recvault policy sign'"
+            )
         skew = max(abs(now - self._database.now()), abs(now - self._store.now()))
         if skew > self._limits.clock_skew:
             return "the clocks of worker, database and object store differ by more than the limit; set them right"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from recvault.domain.ports.objects import ObjectStore
+from recvault.domain.ports.objects import ObjectStore, ObjectVersion
 
 
 class Remains:
@@ -17,6 +17,15 @@ class Remains:
 
     def __init__(self, *, store: ObjectStore) -> None:
         self._store = store
+
+    def erase(self, ids: Collection[str], known: Collection[ObjectVersion]) -> set[str]:
+        """Deletes what the rows name, looks, deletes what else is there, and looks again; those still present. The others
+        were looked for after the last deletion and are absent."""
+        self._store.delete_versions(known)
+        if self.present(ids):
+            self.delete(ids)
+            return self.present(ids)
+        return set()
 
     def delete(self, ids: Collection[str]) -> None:
         """Aborts the items' open uploads and deletes every version of their objects. Proves nothing: see :meth:`present`."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
 
+from recvault.adapters.database.bulk import insert_many
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.tables import audit_entries, audit_head
 from recvault.domain.audit import Act, ChainHead, Entry, SequencedEntry
@@ -24,7 +25,8 @@ class SqlAuditLog:
 
     def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
         """See the port. Conflict when an id exists."""
-        self._session.insert(
+        insert_many(
+            self._session,
             audit_entries,
             (
                 {name: getattr(entry, name) for name in _PLAIN} | {"act": entry.act.value, "leaf": leaf}

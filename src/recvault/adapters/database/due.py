@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Delete, Update, and_, bindparam, delete, exists, literal, or_, select, update
 
+from recvault.adapters.database.bulk import FEW, fenced
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import (
@@ -24,11 +25,13 @@ from recvault.adapters.database.tables import (
     policies,
     purposes,
     releases,
+    streams,
     tags,
 )
 from recvault.domain.communication import State
 from recvault.domain.destruction import DueItem
 from recvault.domain.errors import Conflict
+from recvault.domain.ports.objects import ObjectVersion
 
 _c = communications.c
 
@@ -57,9 +60,9 @@ class DueWork:
 
     def claim_due(self, *, now: datetime, limit: int, worker: str, lease_until: datetime) -> list[DueItem]:
         """See the port. A row whose lease ends exactly at ``now`` is free."""
-        shredded = self._free(_c.state == State.DESTROYING.value, now=now, limit=limit)
-        due = self._free(_due(now), now=now, limit=limit)
-        free = sorted([*shredded, *due])[:limit]
+        free = self._free(_c.state == State.DESTROYING.value, now=now, limit=limit)
+        if len(free) < limit:
+            free += self._free(_due(now), now=now, limit=limit - len(free))
         claimed: list[DueItem] = []
         for batch in batches(free):
             rows = self._session.rows(
@@ -120,10 +123,8 @@ class DueWork:
         )
 
     def _free(self, condition: ColumnElement[bool], *, now: datetime, limit: int) -> list[str]:
-        """One kind of work at a time: together they would make the database read every row in id order. Takes the
-        locks, never waits for one."""
-        # SQLite would walk all rows by the key rather than sort the few that are due; an expression keeps it from that.
-        in_id_order = _c.id if self._session.on_postgresql else _c.id.concat("")
+        """One kind of work at a time, in the order of the index: ties, a night's calls of one moment, in that of their
+        names. Takes the locks, never waits for one."""
         return self._session.column(
             select(_c.id)
             .where(
@@ -131,20 +132,58 @@ class DueWork:
                 _c.stopped_reason.is_(None),
                 or_(_c.lease_until.is_(None), _c.lease_until <= now),
             )
-            .order_by(in_id_order)
+            .order_by(_c.destroy_at, _c.id)
             .limit(limit)
             .with_for_update(skip_locked=True, of=communications)
         )
 
+    def renew_claims(self, items: Collection[DueItem], worker: str, lease_until: datetime) -> None:
+        """See the port."""
+        self._each(update(communications).values(lease_until=lease_until), items, worker)
+
+    def still_claimed(self, items: Collection[DueItem], worker: str) -> list[DueItem]:
+        """See the port."""
+        fences = {item.communication_id: item for item in items}
+        found: list[DueItem] = []
+        for batch in batches(fences):
+            rows = self._session.rows(
+                select(_c.id, _c.fence)
+                .where(_c.id.in_(batch), _c.claimed_by == worker)
+                .order_by(_c.id)
+                .with_for_update(of=communications)
+            )
+            found += [fences[row.id] for row in rows if fences[row.id].fence == row.fence]
+        return found
+
+    def objects_of(self, communication_ids: Collection[str]) -> list[ObjectVersion]:
+        """See the port."""
+        found: list[ObjectVersion] = []
+        for batch in batches(communication_ids):
+            rows = self._session.rows(
+                select(streams.c.object_name, streams.c.version_id, streams.c.ciphertext_length, _c.stored_at)
+                .join(communications, _c.id == streams.c.communication_id)
+                .where(_c.id.in_(batch))
+                .order_by(streams.c.object_name)
+            )
+            found += [
+                ObjectVersion(name=name, version_id=version, is_delete_marker=False, length=length, modified=at)
+                for name, version, length, at in rows
+            ]
+        return found
+
     def _claimed(self, statement: Update | Delete, items: Collection[DueItem], worker: str) -> None:
-        """Each row by its own fence."""
+        if items and self._each(statement, items, worker) != len(items):
+            raise Conflict("the claim on an item is no longer this worker's; leave it to the one that has it")
+
+    def _each(self, statement: Update | Delete, items: Collection[DueItem], worker: str) -> int:
+        """Each row by its own fence; how many rows it was."""
         if not items:
-            return
-        changed = self._session.change(
-            statement.where(
-                _c.id == bindparam("item"), _c.claimed_by == literal(worker), _c.fence == bindparam("item_fence")
-            ),
+            return 0
+        mine = _c.claimed_by == literal(worker)
+        if self._session.on_postgresql and len(items) >= FEW:
+            claimed = fenced(items)
+            return self._session.change(statement.where(mine, _c.id == claimed.c.item, _c.fence == claimed.c.fence))
+        return self._session.change(
+            statement.where(mine, _c.id == bindparam("item"), _c.fence == bindparam("item_fence")),
             [{"item": item.communication_id, "item_fence": item.fence} for item in items],
         )
-        if changed != len(items):
-            raise Conflict("the claim on an item is no longer this worker's; leave it to the one that has it")

@@ -146,7 +146,7 @@ communications = Table(
     Index("ix_communications_key_id", "key_id", "id"),
     index_where("ix_communications_awaiting", "awaiting_purge", "id", where="awaiting_purge IS NOT NULL"),
     index_where("ix_communications_stopped", "destroy_at", where="stopped_reason IS NOT NULL"),
-    index_where("ix_communications_due", "state", "destroy_at", where="stopped_reason IS NULL"),
+    index_where("ix_communications_due", "state", "destroy_at", "id", where="stopped_reason IS NULL"),
     index_where(
         "uq_communications_source_ref",
         "source_id",

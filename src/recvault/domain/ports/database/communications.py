@@ -14,6 +14,7 @@ from recvault.domain.communication import (
     VisibleSet,
 )
 from recvault.domain.destruction import DueItem
+from recvault.domain.ports.objects import ObjectVersion
 
 
 class Communications(Protocol):
@@ -82,8 +83,17 @@ class Communications(Protocol):
 
     def claim_due(self, *, now: datetime, limit: int, worker: str, lease_until: datetime) -> list[DueItem]:
         """Claims rows that are due (``destroy_at`` <= now under a signed policy version, nothing freezes them, no live
-        lease, not stopped), and rows left ``destroying``, in id order, skipping what another worker locks. Raises each
-        row's fence by one."""
+        lease, not stopped), and rows left ``destroying`` before them; those overdue the longest, at one moment in id order;
+        skips what another worker locks. Raises each row's fence by one and answers in id order."""
+
+    def renew_claims(self, items: Collection[DueItem], worker: str, lease_until: datetime) -> None:
+        """Makes the leases of those that are still the worker's last longer; the others are passed over."""
+
+    def still_claimed(self, items: Collection[DueItem], worker: str) -> list[DueItem]:
+        """FOR UPDATE in id order: those whose claim is still the worker's, by worker and fence."""
+
+    def objects_of(self, communication_ids: Collection[str]) -> list[ObjectVersion]:
+        """The objects that the rows name, by name; there may be more versions in the store."""
 
     def release_claims(self, communication_ids: Collection[str], worker: str) -> None:
         """Gives claims back before their lease ends."""

@@ -42,10 +42,12 @@ def upgrade() -> None:
         table.add_column(sa.Column("inaccessible_in", TEXT, nullable=True))
         table.add_column(sa.Column("complete_in", TEXT, nullable=True))
         _replace_checks(table, _INACCESSIBLE, _COMPLETE)
+    _replace_due_index(["state", "destroy_at", "id"])
 
 
 def downgrade() -> None:
     """Back to the revision before: the batch's document stands with each of its tombstones, without a proof."""
+    _replace_due_index(["state", "destroy_at"])
     for stage in ("inaccessible", "complete"):
         op.execute(
             f"UPDATE destructions SET certificate_{stage} = "  # noqa: S608 -- two constants
@@ -62,3 +64,10 @@ def _replace_checks(table: BatchOperations, inaccessible: str, complete: str) ->
     for name, condition in (("inaccessible", inaccessible), ("complete", complete)):
         table.drop_constraint(op.f(f"ck_destructions_{name}"), type_="check")
         table.create_check_constraint(op.f(f"ck_destructions_{name}"), sa.text(condition))
+
+
+def _replace_due_index(columns: list[str]) -> None:
+    """In the order in which due rows are claimed, so that a claim reads as many as it takes."""
+    op.drop_index("ix_communications_due", "communications")
+    where = sa.text("stopped_reason IS NULL")
+    op.create_index("ix_communications_due", "communications", columns, sqlite_where=where, postgresql_where=where)
