@@ -398,16 +398,16 @@ def test_the_purge_wants_its_hour_and_a_signed_policy(shell: Shell) -> None:
     assert said.code == 3
     assert "--now" in said.err
     assert shell.value("purge", "--dry-run")["due"] == 1
-    policy = (shell.home / "config" / "retention.toml").read_text("utf-8").replace("defaults-1", "defaults-2")
-    (shell.home / "config" / "retention.toml").write_text(policy, "utf-8")
+    shown = shell.value("policy", "show")
+    assert shown["signed_at"] is not None
+    assert "call-sms-chat" in {rule["name"] for rule in shown["rules"]}
+    with sqlite3.connect(shell.home / "recvault-data" / "recvault.db") as database:
+        database.execute("UPDATE policies SET signed_by = NULL, signed_at = NULL")
     unsigned = shell("purge", "--now", "--json")
     assert unsigned.code == 3
     assert "policy sign" in unsigned.value()["stopped_because"]
     assert shell("policy", "sign", "--as", "vera").code == 3
-    assert shell.value("policy", "sign", "--as", "paula")["version"] == "defaults-2"
-    shown = shell.value("policy", "show")
-    assert shown["signed_at"] is not None
-    assert "call-sms-chat" in {rule["name"] for rule in shown["rules"]}
+    assert shell.value("policy", "sign", "--as", "paula")["version"] == "defaults-1"
 
 
 def test_an_altered_audit_log_is_found(shell: Shell) -> None:

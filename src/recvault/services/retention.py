@@ -11,7 +11,7 @@ Left to others: what happens to a recording and moves it (``services.retention_e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
@@ -29,6 +29,7 @@ from recvault.intake.policy_file import parse_policy
 from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
 from recvault.services.period_keys import PeriodKeys
+from recvault.services.signed_policies import SignedPolicies
 
 ACTOR = "system:retention"
 EDITED = "end-differs-from-policy"
@@ -43,6 +44,7 @@ class Retention:
         *,
         database: Database,
         period_keys: PeriodKeys,
+        signatures: SignedPolicies,
         access: Access,
         audit: AuditLog,
         clock: Clock,
@@ -50,6 +52,7 @@ class Retention:
     ) -> None:
         self._database = database
         self._period_keys = period_keys
+        self._signatures = signatures
         self._access = access
         self._audit = audit
         self._clock = clock
@@ -67,6 +70,11 @@ class Retention:
         if active is None or active.version == parse_policy(text.encode()).version:
             return self.activate(text)
         return self.active()
+
+    def waiting(self, text: str) -> str | None:
+        """The version of the configured file when it is not what is in force; None when it is."""
+        policy, active = parse_policy(text.encode()), self.active()
+        return None if policy.digest == active.digest else policy.version
 
     def activate(self, text: str) -> Policy:
         """Puts a policy file in force, unsigned, for what arrives from now on."""
@@ -91,7 +99,7 @@ class Retention:
                     target=policy.version,
                     detail={"digest": policy.digest},
                 )
-            if unit.policies.get(policy.version).signed_at is None:
+            if not self._is_signed(unit, policy.version):
                 self._sign(unit, actor, policy.version)
             signed = unit.policies.get(policy.version)
             unit.commit()
@@ -129,8 +137,18 @@ class Retention:
         return signed
 
     def _sign(self, unit: UnitOfWork, actor: Actor, version: str) -> None:
-        unit.policies.sign(version, by=actor.id, at=self._clock.now())
+        """The first signature stands. One of an earlier program, which the ledger does not have, is confirmed by another."""
+        if unit.policies.get(version).signed_at is None or self._signatures.is_noted(unit, version):
+            unit.policies.sign(version, by=actor.id, at=self._clock.now())
+        self._signatures.note(unit, self._policy(version, unit))
         self._audit.record(unit, actor=actor.id, act=Act.POLICY_SIGNED, target=version)
+
+    def _is_signed(self, unit: UnitOfWork, version: str) -> bool:
+        return unit.policies.get(version).signed_at is not None and self._signatures.is_noted(unit, version)
+
+    def not_as_signed(self, unit: UnitOfWork, versions: Iterable[str]) -> list[str]:
+        """Those versions whose text is not the one that the ledger says was signed: they destroy nothing."""
+        return [v for v in sorted(set(versions)) if not self._signatures.is_as_signed(unit, self._policy(v, unit))]
 
     def active(self) -> Policy:
         """The policy in force; ConfigurationError before the first."""

@@ -17,6 +17,7 @@ from recvault.domain.retention.trial import Shift, Trial
 from recvault.intake.policy_file import parse_policy
 from recvault.services.retention import Retention
 from recvault.services.retention_desk import Moved
+from recvault.services.signed_policies import SignedPolicies
 from tests.support.archives import POLICY, World, make_world
 
 
@@ -185,6 +186,7 @@ def test_another_process_that_puts_a_policy_in_force_is_noticed_at_the_commit(wo
     other = Retention(
         database=archive.database,
         period_keys=archive.period_keys,
+        signatures=SignedPolicies(ledger=archive.ledger),
         access=archive.access,
         audit=archive.audit,
         clock=world.clock,
@@ -220,7 +222,13 @@ _EVENT = st.sampled_from(("none", "case", "objection", "mark"))
 def test_the_trial_is_the_outcome(terms: list[tuple[str, str]], steps: list[str]) -> None:
     world = make_world()
     handler = world.actor(Role.PRIVACY_HANDLER)
-    kinds = ({}, {"case_ref": "T-1"}, {"channel": Channel.EMAIL}, {"answered": False}, {"tags": frozenset({"order"})})
+    kinds: tuple[dict[str, object], ...] = (
+        {},
+        {"case_ref": "T-1"},
+        {"channel": Channel.EMAIL},
+        {"answered": False},
+        {"tags": frozenset({"order"})},
+    )
     ids = [world.store(f"n{n}", **kind).id for n, kind in enumerate(kinds)]
     for number, (calls, training) in enumerate(terms):
         for step in steps[number::3]:

@@ -245,6 +245,13 @@ def _policy(archive: Archive) -> Finding:
             f"version {signed.version} is not signed; nothing is destroyed",
             "a privacy handler signs it: recvault policy sign --as USER",
         )
+    waiting = archive.retention.waiting(archive.config.retention.policy_file.read_text(encoding="utf-8"))
+    if waiting is not None:
+        return _warning(
+            "policy",
+            f"version {signed.version} is in force, the configured file says {waiting}",
+            "try it, then put it in force: recvault policy simulate FILE, recvault policy activate FILE --as USER",
+        )
     return _good("policy", f"version {signed.version}, signed")
 
 

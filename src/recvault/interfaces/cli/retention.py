@@ -1,4 +1,4 @@
-"""Commands about keeping and destroying: policy, purge, hold."""
+"""Commands about destroying and what stops it: purge, hold."""
 
 from __future__ import annotations
 
@@ -8,81 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recvault.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
+from recvault.interfaces.cli import policies, retention_events
 from recvault.interfaces.cli.problems import DONE, FAULT, REFUSED
 from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, table
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
-    from recvault.domain.accounts import SignedPolicy
     from recvault.services.purge import PurgeReport
 
 NIGHT = timedelta(hours=2)
 """How long after purge.nightly_at a run still counts as the nightly one."""
 
-policy_commands = typer.Typer(help="The retention policy in force.", no_args_is_help=True, rich_markup_mode=None)
 hold_commands = typer.Typer(
     help="Holds: what must not be destroyed for now.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
-    app.add_typer(policy_commands, name="policy")
+    """Adds the commands of this module, of policies and of what moves an end."""
+    policies.add_to(app)
     app.command()(purge)
+    retention_events.add_to(app)
     app.add_typer(hold_commands, name="hold")
-
-
-# --- policy
-
-
-@policy_commands.command("show")
-def policy_show(context: typer.Context, json_: Json = False) -> None:
-    """Show the policy in force: its rules, and who signed it."""
-    with archive_of(context) as archive:
-        policy, signed = archive.retention.active(), _signed(archive)
-    rows = [
-        (rule.name, rule.purpose, rule.keep.text, rule.from_event.value, rule.cap.text, rule.why)
-        for rule in sorted(policy.rules, key=lambda rule: (rule.purpose, -rule.priority))
-    ]
-    keys = ("name", "purpose", "keep", "from", "cap", "why")
-    told = {**_policy_json(signed), "rules": [dict(zip(keys, row, strict=True)) for row in rows]}
-    answer(told, [_policy_line(signed), *table(keys, rows)], as_json=json_)
-
-
-@policy_commands.command("sign")
-def policy_sign(
-    context: typer.Context,
-    as_: As,
-    version: Annotated[str | None, typer.Argument(help="The version; without it, the one in force.")] = None,
-    json_: Json = False,
-) -> None:
-    """Take responsibility for a policy by name. Nothing is destroyed under a policy that nobody signed."""
-    with archive_of(context, start=True) as archive:
-        signed = archive.retention.sign(actor_named(archive, as_), version or archive.retention.active().version)
-    answer(_policy_json(signed), [_policy_line(signed)], as_json=json_)
-
-
-def _signed(archive: Archive) -> SignedPolicy:
-    signed = archive.retention.signed()
-    if signed is None:
-        raise NotFound("no retention policy is in force; run 'recvault init'")
-    return signed
-
-
-def _policy_json(signed: SignedPolicy) -> dict[str, Any]:
-    return {
-        "version": signed.version,
-        "digest": signed.digest,
-        "activated_at": signed.activated_at.isoformat(),
-        "signed_by": signed.signed_by,
-        "signed_at": None if signed.signed_at is None else signed.signed_at.isoformat(),
-    }
-
-
-def _policy_line(signed: SignedPolicy) -> str:
-    if signed.signed_at is None:
-        return f"policy {signed.version}: not signed, nothing is destroyed; sign it: recvault policy sign --as USER"
-    return f"policy {signed.version}: signed {signed.signed_at:%Y-%m-%d} by account {signed.signed_by}"
 
 
 # --- purge

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recvault import __version__
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
-from recvault.interfaces.http import communications, metrics, problems, register
+from recvault.interfaces.http import communications, metrics, problems, register, retention
 from recvault.interfaces.web import routes as web
 
 log = structlog.get_logger()
@@ -41,6 +41,7 @@ def create_app(archive: Archive) -> FastAPI:
     app.add_middleware(_Around, archive=archive)
     app.include_router(communications.router)
     app.include_router(register.router)
+    app.include_router(retention.router)
     app.include_router(metrics.router)
     if archive.config.server.web_enabled:
         app.include_router(web.router)
