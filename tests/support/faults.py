@@ -8,7 +8,7 @@ later call of the dead process fails as well. Left to the tests: what must hold 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -162,6 +162,11 @@ class FaultyKeyring:
 
     def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes:
         return self._inner.unwrap(key_id, wrapped, aad)
+
+    def rewrap_many(
+        self, old_id: str, new_id: str, items: Sequence[tuple[bytes, bytes, bytes]]
+    ) -> Sequence[bytes | None]:
+        return self._inner.rewrap_many(old_id, new_id, items)
 
     def sign(self, key_id: str, message: bytes) -> bytes:
         return self._inner.sign(key_id, message)

@@ -54,6 +54,7 @@ from recvault.services.retention_endings import PurposeEndings
 from recvault.services.retention_events import RetentionEvents
 from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import KeyCache, Retrieval
+from recvault.services.signed_policies import SignedPolicies
 from recvault.services.streams import Streams
 from recvault.services.suspension import Suspensions
 from recvault.services.sweep import Sweeper
@@ -143,6 +144,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     retention = Retention(
         database=parts.database,
         period_keys=base.period_keys,
+        signatures=SignedPolicies(ledger=base.ledger),
         access=base.access,
         audit=base.audit,
         clock=parts.clock,

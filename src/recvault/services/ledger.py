@@ -25,7 +25,7 @@ from recvault.sealing.envelope import seal_envelope, unseal_envelope
 from recvault.services.audit_log import AuditLog
 from recvault.services.following import Followed, apply, hold_body
 
-__all__ = ["ANCHOR", "CRASH_WINDOW", "PAYLOAD_TYPE", "SIGNING_KEY", "Ledger", "hold_body"]
+__all__ = ["ANCHOR", "PAYLOAD_TYPE", "SIGNING_KEY", "Ledger", "hold_body"]
 
 SIGNING_KEY = "sign/ledger/1"
 PAYLOAD_TYPE = "application/vnd.recvault.ledger+json"
@@ -33,8 +33,8 @@ PAYLOAD_TYPE = "application/vnd.recvault.ledger+json"
 ANCHOR = "ledger"
 """Name of the keyring's anchor: ``<sequence>:<digest>`` of the last entry."""
 
-CRASH_WINDOW = 1
-"""Entries that a crash can leave unfollowed: the head is locked until commit, and a transaction writes one."""
+PORTIONS = frozenset({"hold-items"})
+"""Kinds that go before another entry in the same transaction."""
 
 
 class Ledger:
@@ -85,12 +85,23 @@ class Ledger:
         if head > outlook.last:  # it may have grown since
             _require_reaching(self._store.last(), witness.head)
         behind = outlook.last - head
-        if witness.put_back or head < outlook.seen or behind > (0 if witness.is_another else CRASH_WINDOW):
+        lost = witness.put_back or head < outlook.seen
+        if lost or (behind > 0 and (witness.is_another or not self._of_one_transaction(head, outlook.last))):
             raise DatabaseBehind(
                 f"the database is {max(behind, 0)} entries behind the ledger and was put back or lags: nothing is served until "
                 "'recvault ledger replay' has run"
             )
         self._seen = max(self._seen, head)
+
+    def _of_one_transaction(self, head: int, last: int) -> bool:
+        """Whether what was not followed is what a crash can leave: the head is locked until commit, so the entries of one
+        transaction, which is one, or portions and what they belong to."""
+        for entry in self._entries(head + 1):
+            if entry.sequence >= last:
+                break
+            if entry.kind.value not in PORTIONS:
+                return False
+        return True
 
     def require_servable(self) -> Witness:
         """Judges the database as it is now and returns its witness."""

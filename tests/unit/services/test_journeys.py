@@ -293,7 +293,7 @@ def test_audit_log_and_ledger_verify(world: World) -> None:
     world.archive.purge.run("worker-1")
     world.archive.audit.sequence()
     assert world.archive.audit.verify().size > 5
-    assert world.archive.ledger.verify().sequence == 3  # intent, outcome, keys
+    assert world.archive.ledger.verify().sequence == 4  # policy signed, intent, outcome, keys
 
 
 def test_the_log_knows_the_case_and_no_person(world: World) -> None:

@@ -159,7 +159,7 @@ def test_ledger_and_database_rolled_back_together_are_noticed(bench: Bench) -> N
     hold(bench.world, kept)
     bench.put_back(copy)
     for place in (bench.directory / "ledger", bench.directory / "objects"):
-        file = place / entry_name(1)
+        file = place / entry_name(2)
         assert file.is_file()
         file.unlink()
     bench.parts.ledger = ReplicatedLedger(bench.parts.store, bench.directory / "ledger")
