@@ -145,11 +145,22 @@ class Keyring(Section):
 
     directory: Here = Path("recvault-keyring")
     place: str = "local"
-    root: Literal["keyfile"] = "keyfile"
+    root: Literal["keyfile", "pkcs11"] = "keyfile"
     root_key_file: SecretFile = Path("recvault-root.key")
+    token_library: Here | None = None
+    token: Text = ""
+    token_key: Annotated[str, Field(min_length=1, max_length=64)] = "recvault-root"
+    token_pin_file: SecretFile | None = None
     replicas: Annotated[tuple[Replica, ...], Strict(False)] = ()
     cache_seconds: int = Field(default=60, ge=0, le=60)
     superseded_wait_hours: int = Field(default=168, ge=1, le=168)
+
+    @model_validator(mode="after")
+    def _token_named(self) -> Self:
+        lacking = [key for key in ("token_library", "token", "token_pin_file") if not getattr(self, key)]
+        if self.root == "pkcs11" and lacking:
+            raise ValueError(f"root pkcs11 needs {' and '.join(lacking)} as well; set what names the token and its PIN's file")
+        return self
 
 
 class Ledger(Section):

@@ -37,6 +37,7 @@ from recvault.adapters.keyring.register import (
     with_places,
     with_recovery,
     with_root_change,
+    with_root_ended,
     without_place,
 )
 from recvault.adapters.keyring.root import RootKey
@@ -101,11 +102,14 @@ class Ceremonies(SealedPlaces):
                 )
             standing.place.prepare()
             added = with_places(table, [name], self._clock.now())
+            sealed = seal_table(added, root=self._root, entropy=self._entropy)
             # First the place, then the register: a crash in between leaves a place that holds what is not counted on.
-            self._write_one(standing, added, seal_table(added, root=self._root, entropy=self._entropy))
+            self._write_one(standing, added, sealed)
             if standing.fault is not None:
                 raise standing.fault
-            self._write(added)
+            for other in self._live():
+                if other.fault is None:
+                    self._write_one(other, added, sealed)
             self._table = added
             self._require_every_place("note the new place")
 
@@ -165,7 +169,7 @@ class Ceremonies(SealedPlaces):
             self._require_every_place("note the copy")
             self._write(with_copy(table, copy))
             self._require_every_place("note the copy")
-            sealed = seal_table(self._table, root=self._root, entropy=self._entropy)
+            sealed = seal_table(self._table, root=self._root, entropy=self._entropy, copy=copy.id)
             path = directory / copy_name(copy.id)
             try:
                 make_directory(directory)
@@ -246,6 +250,13 @@ class Ceremonies(SealedPlaces):
                     "the new recovery kit is not confirmed; lock it away and run 'recvault keys confirm-backup', before the "
                     "old root key is destroyed"
                 )
+
+    def note_root_destroyed(self) -> None:
+        """Notes that the root key before the last change is no more."""
+        with self._changing() as table:
+            change = root_change(table)
+            if change is not None and change.ended_at is None:
+                self._write(with_root_ended(table, replace(change, ended_at=self._clock.now())))
 
     def _write_others(self, table: KeyTable, purpose: str) -> None:
         """Writes a table to the places that are live in it."""

@@ -48,11 +48,13 @@ class Stay:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RootChange:
-    """The last change of the root key: the ids before and after, and when it was decided."""
+    """The last change of the root key: the ids before and after, when it was decided, and since when the former one is no
+    more."""
 
     before: str
     after: str
     at: datetime
+    ended_at: datetime | None = None
 
 
 def stays(table: KeyTable) -> tuple[Stay, ...]:
@@ -141,8 +143,12 @@ def root_change(table: KeyTable) -> RootChange | None:
 
 def with_root_change(table: KeyTable, change: RootChange, public: bytes | None) -> KeyTable:
     """The table with a new root key noted, its recovery key, and no confirmation of its kit."""
-    changed = table.with_notes({CHANGE: _text(before=change.before, after=change.after, at=change.at)})
-    return with_recovery(changed, public)
+    return with_recovery(with_root_ended(table, change), public)
+
+
+def with_root_ended(table: KeyTable, change: RootChange) -> KeyTable:
+    """The table with what became of the last change."""
+    return table.with_notes({CHANGE: _text(**asdict(change))})
 
 
 def _known(table: KeyTable, place: str) -> Stay:

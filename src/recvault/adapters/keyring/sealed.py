@@ -1,11 +1,12 @@
 """The bytes of ``keyring.sealed``: one line of header, then the sealed table.
 
-    header JSON {"format", "root", "key", "serial"[, "recovery"]} | "\\n" | nonce (12) | AES-256-GCM ciphertext and tag
+    header JSON {"format", "root", "key", "serial"[, "recovery"][, "copy"]} | "\\n" | nonce (12) | AES-256-GCM text and tag
 
 ``key`` is the handle for which the root key gives the file's key: of a key file 32 random bytes from which it is
 derived, of a token the key itself, wrapped in the token. Both are new for each file written, so no two files share a
 key. ``recovery`` is the same key once more, sealed (HPKE) to the public half of the recovery key, whose private half is
-on paper only; it is there where the root key itself cannot be printed. The header is the associated data.
+on paper only; it is there where the root key itself cannot be printed. ``copy`` is the id of an offline copy. The header
+is the associated data.
 
 Invariants: nothing of a file that does not authenticate is used; a file under another root key is told apart from a
 damaged one before anything is tried. Version 1 (without notes, its handle named ``salt``) is read, never written.
@@ -62,15 +63,18 @@ class Header:
     key: bytes
     serial: int
     recovery: bytes | None = None
+    copy: str | None = None
 
 
-def seal_table(table: KeyTable, *, root: RootKey, entropy: Entropy) -> bytes:
-    """The file's bytes for a table."""
+def seal_table(table: KeyTable, *, root: RootKey, entropy: Entropy, copy: str | None = None) -> bytes:
+    """The file's bytes for a table; ``copy`` makes it an offline copy of that id."""
     handle, key = root.new_key(FORMAT, entropy)
     values = {"format": FORMAT, "root": root.id, "key": base64.b64encode(handle).decode(), "serial": table.serial}
     public = recovery_public(table)
     if public is not None:
         values["recovery"] = base64.b64encode(edge_wrap(public, recovery_id(public), key)).decode()
+    if copy is not None:
+        values["copy"] = copy
     header = canonical_json(values)
     return header + b"\n" + seal_small(key, encode(table), header, entropy.bytes(NONCE))
 
@@ -107,9 +111,15 @@ def read_header(sealed: bytes) -> Header:
         recovery = base64.b64decode(value["recovery"], validate=True) if "recovery" in value else None
     except (ValueError, TypeError, KeyError, binascii.Error, RecursionError) as fault:
         raise Tampered(_DAMAGED) from fault
-    if form not in (FORMAT, FORMER) or not isinstance(root, str) or type(serial) is not int:
+    copy = value.get("copy")
+    if (
+        form not in (FORMAT, FORMER)
+        or not isinstance(root, str)
+        or type(serial) is not int
+        or not isinstance(copy, str | None)
+    ):
         raise Tampered(_DAMAGED)
-    return Header(form=form, root=root, key=key, serial=serial, recovery=recovery)
+    return Header(form=form, root=root, key=key, serial=serial, recovery=recovery, copy=copy)
 
 
 def recovery_id(public: bytes) -> str:
