@@ -16,6 +16,7 @@ import pytest
 from recvault.domain.access import Role
 from recvault.domain.destruction import Stage
 from recvault.domain.errors import DatabaseBehind, Destroyed, KeyDestroyed, LedgerFailure
+from recvault.domain.ledger import LedgerKind
 from recvault.domain.purpose import Purpose
 from tests.support.aftermath import content_of, end_of, objects_of, rows_of, tombstones_of
 from tests.support.archives import Parts, World, configuration, make_world
@@ -127,6 +128,8 @@ def test_what_is_kept_past_its_day_is_not_lost_for_the_archive_that_runs(tmp_pat
         assert world.archive.purge.run("worker-1").destroyed == [due.id]
         (row,) = rows_of(parts)
         assert content_of(parts, world.archive, row) == CALL + b"h"
+        world.later(days=8)  # as long as a key that survivors left waits for a verified backup
+        world.archive.purge.settle()
         put_back(backup, today, place)
         with restored(world, parts, place) as (again, old):
             again.archive.restore.replay()
@@ -141,6 +144,16 @@ def test_what_is_kept_past_its_day_is_not_lost_for_the_archive_that_runs(tmp_pat
                 again.archive.retrieval.open(
                     again.actor(Role.PRIVACY_HANDLER), held.id, Purpose.REQUEST, reason="complaint"
                 )
+            sent_again = again.store("held", CALL + b"h")
+            assert sent_again.id != held.id and not sent_again.already_stored
+            assert again.store("held", CALL + b"h").id == sent_again.id
+            with old.database.read() as unit:
+                assert len(unit.holds.covering([sent_again.id])[sent_again.id]) == 1, (
+                    "what held the old row holds the new"
+                )
+            assert (
+                LedgerKind.HOLD_PLACED.value in again.archive.ledger.entry(again.archive.ledger.verify().sequence).kind
+            )
 
 
 def test_uploads_for_a_day_whose_key_is_gone_are_taken_by_the_database_of_yesterday(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from recvault.services.holds import Holds
 from recvault.services.ingest import Ingest
 from recvault.services.key_ends import KeyEnds
 from recvault.services.ledger import Ledger
+from recvault.services.lost_rows import LostRows
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.purge import Purge
@@ -258,6 +259,9 @@ def ingest(parts: Parts, base: Foundation, custody: Custody) -> Ingest:
         retention=custody.retention,
         customers=custody.customers,
         places=custody.places,
+        lost_rows=LostRows(
+            period_keys=base.period_keys, ledger=base.ledger, audit=base.audit, clock=parts.clock, entropy=parts.entropy
+        ),
         audit=base.audit,
         clock=parts.clock,
         entropy=parts.entropy,

@@ -23,6 +23,7 @@ class Act(StrEnum):
     STORED = "communication:content:stored"
     STORED_AGAIN = "communication:content:stored-again"
     CONFLICT = "communication:content:conflict"
+    STORED_AFTER_LOSS = "communication:content:stored-after-loss"
     RESENT_AFTER_DESTRUCTION = "communication:content:resent-after-destruction"
     OPENED = "communication:content:opened"
     CLOSED = "communication:content:closed"

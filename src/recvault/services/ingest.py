@@ -50,6 +50,7 @@ from recvault.sealing.fields import seal_fields
 from recvault.sealing.manifest import Manifest, open_manifest, seal_manifest
 from recvault.services.audit_log import AuditLog
 from recvault.services.customers import Customers, Parties
+from recvault.services.lost_rows import LostRows
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.retention import Retention
@@ -83,6 +84,7 @@ class _Stored:
     seal: StreamSeal
     media_type: str
     media_differs: bool
+    replaces: Communication | None = None
 
 
 class Ingest:
@@ -98,6 +100,7 @@ class Ingest:
         retention: Retention,
         customers: Customers,
         places: Places,
+        lost_rows: LostRows,
         audit: AuditLog,
         clock: Clock,
         entropy: Entropy,
@@ -110,6 +113,7 @@ class Ingest:
         self._retention = retention
         self._customers = customers
         self._places = places
+        self._lost_rows = lost_rows
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
@@ -121,11 +125,14 @@ class Ingest:
         self._places.require_writable()  # 1
         ref_hash = self._hash_ref(source, draft)
         known = self._look_up(source, ref_hash)  # 2
+        lost = self._lost_rows.lost(known)
+        if lost is not None:
+            known = None
         if known is not None and draft.sha256 == self._manifest(known).plaintext_sha256:
             return self._seen_again(source, known, draft, content)
         with self._database.read() as unit:
             parties = self._customers.resolve(unit, draft)  # 3
-        stored = self._put(draft, content)  # 4
+        stored = replace(self._put(draft, content), replaces=lost)  # 4
         try:
             _require_announced(draft, stored.seal)  # 5
             if known is None:
@@ -204,7 +211,9 @@ class Ingest:
                 return self._commit_once(source, draft, row, parties, stored)
             except (Conflict, KeyDestroyed) as fault:  # that the day's key died meanwhile says nothing of the recording
                 winner = None if ref_hash is None else self._look_up(source, ref_hash)
-                if winner is not None:  # the same upload was quicker by another way
+                if (
+                    winner is not None and self._lost_rows.lost(winner) is None
+                ):  # the same upload was quicker by another way
                     return self._settle_duplicate(source, draft, winner, parties, stored)
                 if attempt == COMMIT_TRIES:  # no refusal: a recording that is intact is taken the next time
                     raise Unavailable("keys or register changed under the upload each time; send it again") from fault
@@ -223,8 +232,12 @@ class Ingest:
                     raise NotAuthenticated("the source's token was revoked during the upload; nothing was stored")
                 row = replace(row, contact_point_id=self._guard(unit, draft, parties))
                 self._retention.require_current(unit, row)
+                if stored.replaces is not None:
+                    self._lost_rows.let_go(unit, stored.replaces)
                 self._period_keys.share(unit, row.key_id)
                 unit.communications.add(row)
+                if stored.replaces is not None:
+                    self._lost_rows.hand_on(unit, stored.replaces, row)
                 if row.conflict_of is not None:
                     unit.communications.add_attention(row.conflict_of, [Attention.CONFLICTING_CONTENT])
                 self._record(unit, source, row)
