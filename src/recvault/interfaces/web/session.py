@@ -21,9 +21,9 @@ router.add_api_route("/static/{name}", serve_static, methods=["GET"])
 
 
 @router.get("/sign-in")
-def sign_in_page(page: AnybodyDep, ended: str = "", next: str = "") -> Response:
+def sign_in_page(page: AnybodyDep, ended: str = "", next: str = "", set: str = "") -> Response:
     """The form."""
-    return page.render("sign_in.html", name="", fault=None, ended=bool(ended), next=_safe(next))
+    return page.render("sign_in.html", name="", fault=None, ended=bool(ended), set=bool(set), next=_safe(next))
 
 
 @router.post("/sign-in")
@@ -35,7 +35,7 @@ def sign_in(request: Request, page: AnybodyDep, fields: FieldsDep) -> Response:
         _, secret = page.archive.accounts.sign_in(name, fields.get("password", ""))
     except NotAuthenticated:
         fault = tidy(page.wording.text(N_("name or password is wrong")))
-        return page.render("sign_in.html", 401, name=name, fault=fault, ended=False, next=onward)
+        return page.render("sign_in.html", 401, name=name, fault=fault, ended=False, set=False, next=onward)
     response = see_other(onward or "/")
     response.set_cookie(
         COOKIE, secret, path="/", httponly=True, samesite="strict", secure=request.url.scheme == "https"
