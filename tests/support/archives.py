@@ -23,6 +23,7 @@ from recvault.config import Config, load
 from recvault.domain.access import Actor, Grant, Role, Scope
 from recvault.domain.accounts import Source
 from recvault.domain.communication import Channel, Direction, Draft, Party, PartyKind, Receipt
+from recvault.domain.holds import Hold
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
@@ -77,6 +78,13 @@ class World:
     def actor(self, role: Role) -> Actor:
         """The person with this role."""
         return self.actors[role]
+
+    def release(self, hold: Hold) -> None:
+        """Releases a hold: one proposes, another approves."""
+        proposal = self.archive.holds.propose_release(
+            self.archive.approvals, self.actor(Role.PRIVACY_HANDLER), hold.id, reason="not needed any more"
+        )
+        self.archive.approvals.approve(self.actor(Role.APPROVER), proposal.id)
 
     def later(self, **span: float) -> None:
         """Moves the clock."""

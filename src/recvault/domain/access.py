@@ -306,6 +306,15 @@ def _content_refusal(
     return None if purpose in communication.live_purposes(now) else "purpose-not-live"
 
 
+def reaches(actor: Actor, action: Action, communication: Communication | None, now: datetime) -> bool:
+    """Whether a live grant of the act reaches this communication; with None, whether one is limited to nothing. For acts that
+    concern a communication without opening it (holds), and those that concern many."""
+    grants = [grant for grant in actor.grants if grant.live(now) and grant.role in TABLE.get(action, {})]
+    if communication is None:
+        return any(grant.scope.kind is ScopeKind.ALL for grant in grants)
+    return any(grant.scope.contains(communication) for grant in grants)
+
+
 def visible_sets(actor: Actor, purpose: Purpose | None, now: datetime) -> tuple[VisibleSet, ...]:
     """What a search of this actor may return, as a union of sets; empty when nothing. With ``purpose`` given, only the
     sets of that purpose."""

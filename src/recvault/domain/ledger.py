@@ -20,6 +20,7 @@ class LedgerKind(StrEnum):
     """What an entry decides or reports."""
 
     HOLD_PLACED = "hold-placed"
+    HOLD_ITEMS = "hold-items"
     HOLD_RELEASED = "hold-released"
     INTENT = "destruction-intended"
     DONE = "destruction-done"

@@ -27,6 +27,7 @@ class AlarmCode(StrEnum):
     ATTENTION = "attention"
     POLICY_UNSIGNED = "policy-unsigned"
     DESTRUCTION_SUSPENDED = "destruction-suspended"
+    DECIDED_ALONE = "decided-by-one-person"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -123,6 +123,8 @@ class Worker:
             Tick(name="closing", trigger=_every(rhythm.closing), act=self._close, destroys=True, quiet=True),
             Tick(name="backup", trigger=before_night, act=self._backup, destroys=True),
             Tick(name="policy", trigger=_every(rhythm.closing), act=self._apply_policy, quiet=True),
+            Tick(name="approvals", trigger=_every(rhythm.closing), act=self._approvals, quiet=True),
+            Tick(name="forecast", trigger=_every(rhythm.overdue), act=self._forecast, quiet=True),
             Tick(name="places", trigger=_every(rhythm.places), act=self._places, quiet=True),
             Tick(name="sweep", trigger=_every(rhythm.daily), act=self._sweep, destroys=True),
             Tick(name="arrivals", trigger=_every(rhythm.arrivals), act=self._arrivals, quiet=True),
@@ -229,6 +231,19 @@ class Worker:
         """Takes a policy that was put in force to what is stored."""
         applied = self._archive.retention_desk.apply()
         return {"computed_again": applied.looked_at, "moved": applied.moved}
+
+    def _approvals(self) -> Outcome:
+        """Decisions whose delay is over, releases that the ledger was not told of, a suspension whose time is over."""
+        archive = self._archive
+        return {
+            "carried_out": len(archive.approvals.carry_out_due()),
+            "releases_noted": archive.holds.note_releases(),
+            "suspension_over": archive.suspensions.settle(),
+        }
+
+    def _forecast(self) -> Outcome:
+        made = self._archive.forecast.foresee()
+        return {"forecast": None if made is None else made.number}
 
     def _places(self) -> Outcome:
         return {"violations": list(self._archive.places.check())}

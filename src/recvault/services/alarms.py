@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from recvault.domain.approvals import ProposalState
 from recvault.domain.backups import VERIFIED
 from recvault.domain.notices import Alarm, AlarmCode
 from recvault.domain.ports.database import UnitOfWork
@@ -74,7 +75,7 @@ def of_gauges(values: Mapping[str, float], *, attention_limit: int) -> Sights:
 
 
 def of_rows(unit: UnitOfWork, now: datetime, *, suspended: bool, backups: bool) -> Sights:
-    """Policy, backup, suspension. ``suspended``: somebody has suspended destruction; ``backups``: they are made here."""
+    """Policy, backup, lone decisions, suspension. ``suspended``: destruction is; ``backups``: they are made here."""
     found: Sights = {}
     policy = unit.policies.active()
     if policy is not None and policy.signed_at is None and policy.activated_at + UNSIGNED <= now:
@@ -84,6 +85,8 @@ def of_rows(unit: UnitOfWork, now: datetime, *, suspended: bool, backups: bool) 
         last = policy.activated_at if made is None else datetime.fromisoformat(str(made["made_at"]))
         if last + BACKUP_AGE <= now:
             found[AlarmCode.BACKUP] = int((now - last).total_seconds() // 3600)
+    if alone := sum(one.state is ProposalState.WAITING for one in unit.proposals.standing()):
+        found[AlarmCode.DECIDED_ALONE] = alone
     if suspended:
         found[AlarmCode.DESTRUCTION_SUSPENDED] = 1
     return found

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recvault.domain.access import Action, Actor, Subject, decide
+from recvault.domain.access import Action, Actor, Subject, decide, reaches
 from recvault.domain.approvals import Mode, Proposal, ProposalKind, ProposalState, require_step
 from recvault.domain.audit import Act
 from recvault.domain.errors import Conflict, DatabaseUnavailable, Forbidden, InvalidInput, NotFound, RecvaultError
@@ -268,6 +268,8 @@ class Approvals:
         decision = decide(actor_of(user), Action.APPROVAL_DECIDE, Subject(), None, now)
         if not decision.allowed:
             raise Forbidden(f"this needs another role ({decision.reason})")
+        if not reaches(actor_of(user), Action.APPROVAL_DECIDE, None, now):
+            raise Forbidden("an approver's role must not be limited to teams or queues; ask an administrator")
 
     def _settle(self, unit: UnitOfWork, before: Proposal, after: Proposal, by: str, act: Act) -> Proposal:
         require_step(before, after.state)

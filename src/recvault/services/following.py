@@ -42,6 +42,8 @@ def hold_body(hold: Hold) -> dict[str, object]:
         "by": hold.placed_by,
         "at": hold.placed_at.isoformat(),
         "review": hold.review_on.isoformat(),
+        "snapshot": hold.snapshot,
+        "owner": hold.owner,
     }
 
 
@@ -50,6 +52,9 @@ def apply(unit: UnitOfWork, entry: LedgerEntry, keyring: Keyring, told: Followed
     told.entries += 1
     if entry.kind is LedgerKind.HOLD_PLACED:
         _place_again(unit, entry, told)
+    elif entry.kind is LedgerKind.HOLD_ITEMS:
+        # Portions come before the hold they belong to: alone they hold nothing.
+        unit.holds.add_items(str(entry.body["hold"]), texts(entry.body["items"]))
     elif entry.kind is LedgerKind.HOLD_RELEASED:
         _release_again(unit, entry, told)
     elif entry.kind is LedgerKind.INTENT:
@@ -95,6 +100,8 @@ def _place_again(unit: UnitOfWork, entry: LedgerEntry, told: Followed) -> None:
                 placed_by=str(body["by"]),
                 placed_at=datetime.fromisoformat(str(body["at"])),
                 review_on=date.fromisoformat(str(body["review"])),
+                snapshot=_text(body.get("snapshot")),
+                owner=_text(body.get("owner")),
             )
         )
 
@@ -106,6 +113,7 @@ def _release_again(unit: UnitOfWork, entry: LedgerEntry, told: Followed) -> None
         return
     if hold.released_at is None:
         unit.holds.release(hold.id, by=str(entry.body["by"]), at=entry.at)
+        unit.holds.note_release(hold.id, entry.at)
         told.holds_released.append(hold.id)
 
 

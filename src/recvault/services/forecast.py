@@ -95,6 +95,11 @@ class ForecastGuard:
             surprise = self._surprise(unit, self._ripe(unit, now), now)
         return Outlook(forecast=newest, surprise=surprise, stops=surprise.stops(self._limits))
 
+    def newest(self) -> Forecast | None:
+        """The newest forecast whose signature holds."""
+        with self._database.read() as unit:
+            return self._newest(unit)
+
     def foresee(self) -> Forecast | None:
         """Makes the next forecast when the newest is old enough (a tick of the worker); None when it is not.
 

@@ -84,6 +84,10 @@ FI = Words(
             "Tuhoaminen on keskeytetty.",
             "katso syy: recvault purge --dry-run; keskeytyksen päättää siihen oikeutettu henkilö",
         ),
+        "decided-by-one-person": (
+            "Yksi henkilö on päättänyt yksin asioita, jotka toteutetaan viiveen jälkeen: {count}.",
+            "katso ne: recvault approval list --as NIMI; hyväksyjä voi hylätä, ehdottaja perua",
+        ),
     },
     tasks={
         "stopped_because": ("Tuhoaminen pysähtyi ennen alkuaan.", "katso syy: recvault purge --dry-run"),
@@ -178,6 +182,10 @@ EN = Words(
         "destruction-suspended": (
             "Destruction is suspended.",
             "see why: recvault purge --dry-run; a person who may do so ends the suspension",
+        ),
+        "decided-by-one-person": (
+            "One person has decided alone what is carried out after a delay: {count}.",
+            "look at it: recvault approval list --as NAME; an approver refuses it, its proposer withdraws it",
         ),
     },
     tasks={

@@ -15,12 +15,14 @@ from recvault.domain import errors
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
 from recvault.interfaces.cli.accounts import parse_role
 from recvault.interfaces.cli.problems import exit_code, report
-from recvault.interfaces.cli.retention import is_night
+from recvault.interfaces.cli.purge import is_night
 from recvault.interfaces.cli.session import table, write_new
 
 COMMANDS = [
     *("init", "serve", "worker", "doctor", "demo", "ingest", "search", "purge", "hook"),
     *("config check", "config show", "policy show", "policy sign", "hold place", "hold release", "hold list"),
+    *("hold report", "approval list", "approval approve", "approval refuse", "approval withdraw"),
+    *("purge suspend", "purge unsuspend", "purge extend", "purge forecast", "purge confirm"),
     *("customer import", "customer add", "agent import", "agent list", "source add", "source revoke", "source list"),
     *("user add", "user invite", "user list", "user token", "user disable", "user grant", "mail test", "audit verify"),
     *(

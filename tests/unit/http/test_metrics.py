@@ -52,7 +52,7 @@ def parsed(text: str) -> dict[str, float]:
     return found
 
 
-def test_ten_gauges_of_an_archive_that_is_well(world: World) -> None:
+def test_the_gauges_of_an_archive_that_is_well(world: World) -> None:
     world.archive.keyring.confirm_backup()
     world.archive.audit.sequence()
     world.archive.gauges.beat()
@@ -70,6 +70,7 @@ def test_ten_gauges_of_an_archive_that_is_well(world: World) -> None:
         "recvault_backup_verified_age_seconds": math.inf,
         "recvault_last_tick_age_seconds": 7,
         "recvault_audit_unnumbered_age_seconds": 0,
+        "recvault_destruction_suspended": 0,
         "recvault_due": 0,
         "recvault_overdue": 0,
         "recvault_needs_attention": 0,
@@ -182,6 +183,7 @@ def test_a_database_that_is_gone_takes_only_its_own_numbers_along() -> None:
         "backup_verified_age_seconds",
         "last_tick_age_seconds",
         "audit_unnumbered_age_seconds",
+        "destruction_suspended",
         "due",
         "overdue",
         "needs_attention",
@@ -251,6 +253,6 @@ def test_networks(host: str, networks: tuple[str, ...], within: bool) -> None:
 
 def test_the_text_has_no_labels_and_holds_every_gauge() -> None:
     text = exposition(dict.fromkeys(NAMES, 0.5))
-    assert list(parsed(text)) == [f"recvault_{name}" for name in NAMES] and len(NAMES) == 10
-    assert "{" not in text and math.isclose(sum(parsed(text).values()), 5)
+    assert list(parsed(text)) == [f"recvault_{name}" for name in NAMES] and len(NAMES) == 11
+    assert "{" not in text and math.isclose(sum(parsed(text).values()), 5.5)
     assert all(gauge.help.isascii() and "\n" not in gauge.help for gauge in GAUGES)

@@ -289,8 +289,8 @@ def test_what_a_hold_kept_is_destroyed_without_alarm_when_it_is_released() -> No
 def test_what_came_since_the_forecast_raises_no_alarm() -> None:
     world = make_world()
     nights(world, 2)
-    draft = {"started_at": world.clock.now() - 9 * YEAR, "ended_at": world.clock.now() - 9 * YEAR}
-    ids = [world.store(f"old-{number}", **draft).id for number in range(30)]
+    then = world.clock.now() - 9 * YEAR
+    ids = [world.store(f"old-{number}", started_at=then, ended_at=then).id for number in range(30)]
     world.later(hours=1)
     report = world.archive.purge.run("a")
     assert report.stopped_because is None

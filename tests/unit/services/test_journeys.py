@@ -217,7 +217,7 @@ def test_a_hold_keeps_and_its_release_lets_go(world: World, scope: str) -> None:
     assert world.archive.purge.run("worker-1").destroyed == []
     world.later(days=3)
     assert world.archive.purge.run("worker-1").destroyed == []
-    world.archive.holds.release(handler, answer.hold.id)
+    world.release(answer.hold)
     assert world.archive.purge.run("worker-1").destroyed == [receipt.id]
 
 

@@ -313,7 +313,7 @@ def test_the_certificate_names_the_keys_that_still_live(bench: Bench) -> None:
     bench.archive.purge.run("worker-1")
     bench.world.later(days=8)  # no backup was verified: the day's key has waited long enough
     assert len(bench.archive.purge.settle().keys_destroyed) == 1
-    bench.archive.holds.release(handler, placed.hold.id)
+    bench.world.release(placed.hold)
     assert bench.archive.purge.run("worker-1").destroyed == [receipt.id]
     with bench.archive.database.read() as unit:
         tombstone = unit.destructions.get(receipt.id)

@@ -21,6 +21,7 @@ from recvault.adapters.database.tables import (
     ERASED,
     attention,
     communications,
+    hold_items,
     holds,
     policies,
     purposes,
@@ -40,6 +41,11 @@ def _held() -> ColumnElement[bool]:
     return or_(
         exists().where(holds.c.released_at.is_(None), holds.c.communication_id == _c.id),
         exists().where(holds.c.released_at.is_(None), holds.c.customer_id == _c.customer_id),
+        exists().where(
+            hold_items.c.communication_id == _c.id,
+            holds.c.id == hold_items.c.hold_id,
+            holds.c.released_at.is_(None),
+        ),
     )
 
 

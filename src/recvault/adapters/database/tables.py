@@ -25,6 +25,7 @@ from recvault.adapters.database.tables_evidence import (
     batch_certificates,
     destruction_keys,
     destructions,
+    hold_items,
     holds,
     ledger_head,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "ending_items",
     "endings",
     "forecasts",
+    "hold_items",
     "holds",
     "invitations",
     "key_departures",

@@ -40,17 +40,35 @@ class HoldColumns(TypedColumns):
     review_on: Named[date] = Column(Date)
     released_at: Named[datetime | None] = Column(Moment)
     released_by: Named[str | None] = Column(TEXT)
+    snapshot: Named[str | None] = Column(TEXT)
+    owner: Named[str | None] = Column(TEXT)
+    release_noted_at: Named[datetime | None] = Column(Moment)
 
 
+# ``release_noted_at``: when the ledger was told; what it was not told yet stands there as held.
 holds = Table(
     "holds",
     metadata,
     HoldColumns,
-    CheckConstraint("(communication_id IS NULL) <> (customer_id IS NULL)", name="covers"),
+    CheckConstraint(
+        "(CASE WHEN communication_id IS NULL THEN 0 ELSE 1 END + CASE WHEN customer_id IS NULL THEN 0 ELSE 1 END"
+        " + CASE WHEN snapshot IS NULL THEN 0 ELSE 1 END) = 1",
+        name="covers",
+    ),
     CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name="release"),
     index_where("ix_holds_active_communication", "communication_id", where="released_at IS NULL"),
     index_where("ix_holds_active_customer", "customer_id", where="released_at IS NULL"),
+    index_where("ix_holds_release_unnoted", "id", where="released_at IS NOT NULL AND release_noted_at IS NULL"),
 )
+
+
+class HoldItemColumns(TypedColumns):
+    hold_id: Named[str] = Column(TEXT, primary_key=True)
+    communication_id: Named[str] = Column(TEXT, primary_key=True)
+
+
+# What a search found when a hold was placed on it.
+hold_items = Table("hold_items", metadata, HoldItemColumns, Index(None, "communication_id"))
 
 
 class DestructionColumns(TypedColumns):

@@ -162,6 +162,7 @@ def _archive(archive: Archive) -> Iterator[Finding]:
         _ledger,
         _policy,
         _overdue,
+        _brakes,
         _mail,
     )
     for look in looks:
@@ -253,6 +254,26 @@ def _policy(archive: Archive) -> Finding:
             "try it, then put it in force: recvault policy simulate FILE, recvault policy activate FILE --as USER",
         )
     return _good("policy", f"version {signed.version}, signed")
+
+
+def _brakes(archive: Archive) -> Finding:
+    suspension = archive.suspensions.standing()
+    if suspension is not None:
+        return _warning(
+            "destruction",
+            f"suspended until {suspension.until:%Y-%m-%d %H:%M} UTC",
+            "when it is not needed any more: recvault purge unsuspend --as USER",
+        )
+    outlook = archive.forecast.outlook()
+    if outlook.stops:
+        return _bad(
+            "destruction",
+            f"{outlook.surprise.unforeseen} are due that no forecast of at least some hours ago counted",
+            "check clocks and policy; a new archive waits a day; else 'recvault purge confirm --as USER'",
+        )
+    if outlook.forecast is None:
+        return _warning("destruction", "there is no forecast yet", "start the worker; it makes one every night")
+    return _good("destruction", f"as foreseen by the forecast of {outlook.forecast.made_at:%Y-%m-%d %H:%M} UTC")
 
 
 def _overdue(archive: Archive) -> Finding:

@@ -16,6 +16,7 @@ from recvault import __version__
 from recvault.domain.errors import RecvaultError
 from recvault.interfaces.cli import (
     accounts,
+    approvals,
     backup,
     evidence,
     import_archive,
@@ -56,6 +57,7 @@ for module in (
     ledger,
     reconcile,
     mail,
+    approvals,
 ):
     module.add_to(app)
 

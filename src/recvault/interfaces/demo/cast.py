@@ -111,6 +111,7 @@ _PEOPLE = (
     ("timo", "Timo Trainer", Role.TRAINER, "finds and plays what is kept for training, customers masked"),
     ("tuuli", "Tuuli Trainee", Role.TRAINEE, "plays what a trainer released to her, which is nothing yet"),
     ("paula", "Paula Privacy", Role.PRIVACY_HANDLER, "signs the policy, places and releases holds"),
+    ("arvo", "Arvo Approver", Role.APPROVER, "decides what takes a second person, such as releasing a hold"),
     ("aatu", "Aatu Auditor", Role.AUDITOR, "reads logs and certificates, no content"),
     ("anna", "Anna Admin", Role.ADMINISTRATOR, "keeps accounts and the register, no content"),
 )

@@ -185,11 +185,19 @@ class Walk:
     def destroy(self) -> None:
         """Released and destroyed: objects, opening and sending again."""
         tell = self._tell
-        tell.step("The hold is released; the call is destroyed and does not come back")
+        tell.step("The hold is released by two people; the call is destroyed and does not come back")
         held = self._ids[cast.HELD.file]
         expect(self._objects_of(held) > 0, "its object to be in the store before")
-        released = self._api("paula").post(f"/v1/holds/{self._hold_id}/release")
+        proposed = self._api("paula").post(f"/v1/holds/{self._hold_id}/release", {"reason": "the claim is settled"})
+        expect(proposed.status == 202, "the release to be proposed")
+        proposal = str(proposed.value()["id"])
+        alone = self._api("paula").post(f"/v1/approvals/{proposal}/approve")
+        expect(alone.status == 403, f"403 for whoever approves without the role, not {alone.status}")
+        self._worker.now("purge")
+        expect(self._objects_of(held) > 0, "the call to be there while one person alone has asked")
+        released = self._api("arvo").post(f"/v1/approvals/{proposal}/approve")
         expect(released.status == 200, "the hold to be released")
+        tell.proof("one person proposed the release, another approved it; until then the purge left the call")
         self._worker.now("purge")
         expect(self._objects_of(held) == 0, "nothing of it in the store")
         expect(self._archive.purge.absent(held), "no version and no open upload of it in the store")

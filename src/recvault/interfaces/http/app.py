@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recvault import __version__
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
-from recvault.interfaces.http import communications, metrics, problems, register, retention
+from recvault.interfaces.http import approvals, communications, metrics, problems, register, retention
 from recvault.interfaces.web import routes as web
 
 log = structlog.get_logger()
@@ -42,6 +42,7 @@ def create_app(archive: Archive) -> FastAPI:
     app.include_router(communications.router)
     app.include_router(register.router)
     app.include_router(retention.router)
+    app.include_router(approvals.router)
     app.include_router(metrics.router)
     if archive.config.server.web_enabled:
         app.include_router(web.router)
@@ -107,4 +108,7 @@ def _readyz(request: Request) -> Response:
             check()
         except RecvaultError as error:
             faults[name] = error.code
-    return JSONResponse({"status": "ready" if not faults else "not ready", "faults": faults}, 503 if faults else 200)
+    told: dict[str, object] = {"status": "ready" if not faults else "not ready", "faults": faults}
+    if "database" not in faults and (suspension := archive.suspensions.standing()) is not None:
+        told["destruction_suspended_until"] = suspension.until.isoformat()
+    return JSONResponse(told, 503 if faults else 200)

@@ -98,6 +98,28 @@ class ReleaseForm(Form):
     until: AwareDatetime
 
 
+class HoldSearchForm(Form):
+    """What a hold takes from a search, as the search finds it now: classes and times only."""
+
+    customer_id: Short | None = None
+    agent_id: Short | None = None
+    team: Short | None = None
+    queue: Short | None = None
+    channel: Channel | None = None
+    direction: Direction | None = None
+    tag: Short | None = None
+    case_ref: Short | None = None
+    started_from: AwareDatetime | None = None
+    started_until: AwareDatetime | None = None
+
+    def query(self) -> SearchQuery:
+        """The domain's query; InvalidInput when it names nothing, since that would be everything."""
+        asked = self.model_dump(exclude_none=True)
+        if not asked:
+            raise InvalidInput("a hold on a search names at least one class or time")
+        return SearchQuery(**asked)
+
+
 class HoldForm(Form):
     """``POST /v1/holds``."""
 
@@ -105,7 +127,9 @@ class HoldForm(Form):
     review_on: date
     communication_id: Short | None = None
     customer_id: Short | None = None
+    found_by: HoldSearchForm | None = None
     authority: Annotated[str, Field(max_length=500)] | None = None
+    owner: Short | None = None
 
 
 class CustomerSearchForm(Form):
@@ -217,6 +241,9 @@ def hold_json(hold: Hold) -> dict[str, Any]:
         "id": hold.id,
         "communication_id": hold.communication_id,
         "customer_id": hold.customer_id,
+        "snapshot": hold.snapshot,
+        "scope": hold.scope.value,
+        "owner": hold.responsible,
         "reason": hold.reason,
         "authority": hold.authority,
         "placed_by": hold.placed_by,

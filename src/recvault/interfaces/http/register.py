@@ -74,23 +74,20 @@ def place_hold(form: HoldForm, actor: ActorDep, archive: ArchiveDep) -> dict[str
         review_on=form.review_on,
         communication_id=form.communication_id,
         customer_id=form.customer_id,
+        found_by=None if form.found_by is None else form.found_by.query(),
         authority=form.authority,
+        owner=form.owner,
     )
-    if answer.already_destroyed:
+    if answer.already_destroyed and not answer.covered:
         raise Destroyed("this communication was destroyed before the hold came; nothing is held")
-    return {**hold_json(answer.hold), "covered": answer.covered}
+    gone = list(answer.already_destroyed)
+    return {**hold_json(answer.hold), "covered": answer.covered, "already_destroyed": gone}
 
 
 @router.get("/holds")
 def list_holds(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Active holds and how many communications each covers."""
     return {"rows": [{**hold_json(hold), "covered": covered} for hold, covered in archive.holds.list(actor)]}
-
-
-@router.post("/holds/{hold_id}/release")
-def release_hold(hold_id: str, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
-    """Releases a hold."""
-    return hold_json(archive.holds.release(actor, hold_id))
 
 
 @router.get("/destructions/{communication_id}")

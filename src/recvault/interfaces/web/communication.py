@@ -19,6 +19,7 @@ from recvault.domain.holds import Hold
 from recvault.domain.purpose import Purpose
 from recvault.intake.media import is_playable_inline
 from recvault.interfaces.http.problems import status_of
+from recvault.interfaces.web.approvals import proposed_releases
 from recvault.interfaces.web.details import field_lines
 from recvault.interfaces.web.errors import sentence
 from recvault.interfaces.web.fields import Fields, FieldsDep, Filters, parse_day, purpose_of
@@ -152,6 +153,7 @@ def _surroundings(page: Page, view: View, purpose: Purpose) -> Mapping[str, obje
         "agent": agent,
         "details": field_lines(view.fields),
         "holds": _holds(page, view),
+        "proposed": proposed_releases(page) if view.hold_ids else {},
         "reasons": () if rules.case_reference != "optional" else rules.reasons,
         "case_required": rules.case_reference != "optional",
         "may_open": page.may(Action.OPEN, row, purpose),

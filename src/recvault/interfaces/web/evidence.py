@@ -1,7 +1,7 @@
-"""Holds, destructions and their certificates.
+"""Destructions and their certificates.
 
 Keeps: a certificate is verified anew each time it is shown, with the archive's public key and nothing else, and what the
-verification said stands beside it. Names of customers are told only to whom the register is open.
+verification said stands beside it.
 """
 
 from __future__ import annotations
@@ -49,34 +49,6 @@ class Checked:
     stage: Stage
     issued_at: datetime
     body: Mapping[str, object] | None
-
-
-# --- holds
-
-
-@router.get("/holds")
-def list_holds(page: PageDep) -> Response:
-    """Every hold in force."""
-    holds = page.archive.holds.list(page.actor)
-    names = {}
-    if page.may(Action.REGISTER_READ):
-        names = page.archive.customers.named(hold.customer_id for hold, _ in holds if hold.customer_id)
-    return page.render(
-        "holds.html",
-        holds=holds,
-        names=names,
-        people=_people(page, {hold.placed_by for hold, _ in holds}),
-        may_release=page.may(Action.HOLD_RELEASE),
-        may_view=bool(page.purposes(Action.VIEW)),
-    )
-
-
-@router.post("/holds/{hold_id}/release")
-def release_hold(hold_id: str, page: PageDep, fields: FieldsDep) -> Response:
-    """Releases a hold."""
-    page.archive.holds.release(page.actor, hold_id)
-    back = fields.get("communication_id", "")
-    return see_other(f"/communications/{back}" if is_uuid7(back) else "/holds")
 
 
 # --- destructions

@@ -140,12 +140,21 @@ class Page:
             "languages": LANGUAGES,
             "here": self.request.url.path if self.request.method == "GET" else "/",
             "static": address,
+            "suspension": self.archive.suspensions.standing(self.now) if signed_in else None,
             "shows": {
                 "search": signed_in and bool(visible_sets(self.actor, None, self.now)),
                 "holds": self.may(Action.HOLD_LIST),
+                "approvals": self.may(Action.APPROVAL_LIST),
+                "approvals_waiting": self._to_decide(),
                 "destructions": self.may(Action.CERTIFICATE_READ),
             },
         }
+
+    def _to_decide(self) -> int:
+        """How many proposals of others wait for this person's decision."""
+        if not self.may(Action.APPROVAL_DECIDE):
+            return 0
+        return sum(one.proposed_by != self.actor.id for one in self.archive.approvals.open())
 
 
 def anybody(request: Request) -> Page:

@@ -75,6 +75,20 @@ ROLES: Mapping[Role, str] = {
     Role.ADMINISTRATOR: N_("administrator"),
 }
 
+PROPOSALS: Mapping[str, str] = {
+    "release-hold": N_("release of a hold"),
+    "end-purpose": N_("end of a purpose before its time"),
+    "statutory-override": N_("keeping that the law demands"),
+    "extend-suspension": N_("longer suspension of destruction"),
+    "sweep-after-restore": N_("sweeping the store after a restore"),
+}
+
+DECISIONS: Mapping[str, str] = {
+    "carried-out": N_("carried out"),
+    "refused": N_("refused"),
+    "withdrawn": N_("withdrawn"),
+}
+
 STAGES: Mapping[str, str] = {
     "shredded": N_("data key destroyed"),
     "inaccessible": N_("inaccessible"),
@@ -103,6 +117,11 @@ REFUSALS: Mapping[str, str] = {
 # What other parts of the archive say that may reach a person here; translated by the sentence itself.
 SENTENCES = (
     N_("this hold is released already"),
+    N_("a proposal needs a reason of 1 to 500 characters"),
+    N_("this is proposed already; look at it with 'recvault approval list'"),
+    N_("your own proposal takes another person's approval; ask another approver"),
+    N_("your decision waits until its delay is over; another approver can approve it before"),
+    N_("only the one who proposed it withdraws it; an approver refuses it"),
     N_("a hold needs a reason of 1 to 500 characters"),
     N_("the review date must lie ahead; give a later date"),
     N_("opening for verification needs a case reference here"),
