@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +21,12 @@ from recvault.adapters.keyring import FileKeyring
 from recvault.adapters.keyring.sealed import open_table
 from recvault.adapters.memory_keyring import MemoryKeyring
 from recvault.adapters.root_keyfile import RootKeyFile
+from recvault.adapters.root_pkcs11 import RootToken
 from recvault.adapters.system import START, CountingEntropy, FixedClock, SystemEntropy
 from recvault.domain.errors import InvalidInput, KeyDestroyed, KeyNotFound, KeyringError, Tampered
-from recvault.domain.ports.keyring import KeyInfo, KeyKind, Keyring
+from recvault.domain.ports.keyring import KeyInfo, KeyKind, Keyring, Loss, OfflineCopy
 from recvault.sealing.edge import edge_wrap
+from tests.servers.softhsm import SoftToken
 
 DAY = "day/2026-11-22/1"
 SECRET = bytes(range(32))
@@ -48,10 +51,22 @@ def clock() -> FixedClock:
     return FixedClock()
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "token"])
 def keyring(request: pytest.FixtureRequest, clock: FixedClock, tmp_path: Path) -> Keyring:
     if request.param == "memory":
         return MemoryKeyring(clock=clock, entropy=CountingEntropy())
+    if request.param == "token":
+        token: SoftToken = request.getfixturevalue("soft_token")
+        entropy = SystemEntropy()
+        root = RootToken.create(token.settings(), entropy)
+        return FileKeyring(
+            directory=tmp_path / "a",
+            root=root,
+            clock=clock,
+            entropy=entropy,
+            replicas={"b": tmp_path / "b"},
+            create=True,
+        )
     return file_keyring(tmp_path, clock, create=True)
 
 
@@ -257,6 +272,57 @@ def test_the_backup_is_confirmed_by_a_person(keyring: Keyring) -> None:
     keyring.confirm_backup()
     keyring.confirm_backup()
     assert keyring.backup_confirmed() is True
+
+
+def copied(keyring: Keyring, clock: FixedClock, directory: Path) -> OfflineCopy:
+    """Takes an offline copy, where there are files; else notes one."""
+    if isinstance(keyring, FileKeyring):
+        return keyring.take_copy(directory)
+    assert isinstance(keyring, MemoryKeyring)
+    copy = OfflineCopy(id="2026-11-22-1", made_at=clock.now(), expires_at=clock.now() + timedelta(days=14))
+    keyring.note_copy(copy)
+    return copy
+
+
+def test_copies_that_may_hold_a_key_are_those_of_its_life(keyring: Keyring, clock: FixedClock, tmp_path: Path) -> None:
+    assert keyring.offline_copies() == ()
+    keyring.ensure(DAY, KeyKind.WRAP)
+    clock.advance(timedelta(hours=1))
+    copy = copied(keyring, clock, tmp_path / "stick")
+    assert keyring.offline_copies() == (copy,)
+    assert copy.expires_at - copy.made_at == timedelta(days=14)
+    clock.advance(timedelta(hours=1))
+    keyring.ensure("day/2026-11-23/1", KeyKind.WRAP)
+    keyring.destroy([DAY])
+    assert copy.may_hold(keyring.info(DAY))
+    assert not copy.may_hold(keyring.info("day/2026-11-23/1")), "made after the copy"
+    keyring.ensure("day/2026-11-24/1", KeyKind.WRAP)
+    keyring.destroy(["day/2026-11-24/1"])
+    clock.advance(timedelta(hours=1))
+    assert not replace(copy, made_at=clock.now()).may_hold(keyring.info("day/2026-11-24/1")), "dead before the copy"
+    assert not replace(copy, ended_at=clock.now()).may_hold(keyring.info(DAY)), "destroyed, as a person said"
+
+
+def test_lost_places_may_hold_what_lived_until_then(keyring: Keyring, clock: FixedClock, tmp_path: Path) -> None:
+    assert keyring.lost_places() == ()
+    keyring.ensure(DAY, KeyKind.WRAP)
+    clock.advance(timedelta(hours=1))
+    if isinstance(keyring, FileKeyring):
+        (tmp_path / "b").rename(tmp_path / "gone")
+        keyring.replicas()
+        keyring.lose_place("b", Loss.STOLEN)
+    else:
+        assert isinstance(keyring, MemoryKeyring)
+        keyring.note_loss("b", Loss.STOLEN)
+    clock.advance(timedelta(hours=1))
+    keyring.ensure("day/2026-11-23/1", KeyKind.WRAP)
+    keyring.destroy([DAY])
+    (lost,) = keyring.lost_places()
+    assert (lost.place, lost.added_at, lost.lost_at) == ("b", START, START + timedelta(hours=1))
+    assert (lost.loss, lost.found_at) == (Loss.STOLEN, None)
+    assert lost.may_hold(keyring.info(DAY))
+    assert not lost.may_hold(keyring.info("day/2026-11-23/1"))
+    assert not replace(lost, found_at=clock.now()).may_hold(keyring.info(DAY))
 
 
 class KeyringLife(RuleBasedStateMachine):

@@ -22,12 +22,14 @@ import pytest
 
 from recvault.adapters import keyring as keyring_package
 from recvault.adapters import root_keyfile
-from recvault.adapters.keyring import FileKeyring
-from recvault.adapters.keyring.sealed import open_table
+from recvault.adapters.keyring import FileKeyring, OtherRoot, RootKey
+from recvault.adapters.keyring.sealed import open_table, read_header
 from recvault.adapters.root_keyfile import RootKeyFile
+from recvault.adapters.root_pkcs11 import RootToken
 from recvault.adapters.system import SystemClock, SystemEntropy
-from recvault.domain.errors import KeyDestroyed, KeyNotFound
+from recvault.domain.errors import KeyDestroyed, KeyNotFound, KeyringError
 from recvault.domain.ports.keyring import KeyKind
+from tests.servers.softhsm import SoftToken
 
 SECRET = bytes(range(32))
 OLD = "day/2026-11-22/1"
@@ -154,6 +156,143 @@ def test_a_key_half_made_is_made_whole_by_asking_again(base: Path) -> None:
         assert tables[0].live(key_id).secret is not None
         line += 7
     assert found > 1
+
+
+def change_root(base: Path, old: RootKey, new: RootKey) -> None:
+    opened(base, old).change_root(new, recovery=None)
+
+
+def opened(base: Path, root: RootKey) -> FileKeyring:
+    return FileKeyring(
+        directory=base / "a",
+        root=root,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        replicas={"b": base / "b", "c": base / "c"},
+    )
+
+
+def opens(base: Path, root: RootKey) -> bool:
+    try:
+        return opened(base, root).info(OLD).destroyed_at is None
+    except OtherRoot:
+        return False
+
+
+def roots_in(base: Path) -> list[str]:
+    return [read_header((base / place / "keyring.sealed").read_bytes()).root for place in "abc"]
+
+
+@pytest.mark.slow
+def test_dying_at_any_line_of_a_change_of_the_root_key_leaves_one_that_opens(base: Path) -> None:
+    """Exactly one of the two opens the archive; who opens it brings the other places up, and nothing is lost."""
+    entropy = SystemEntropy()
+    roots: list[RootKey] = [RootKeyFile.create(base / "root-0", entropy)]
+    ring = FileKeyring(
+        directory=base / "a",
+        root=roots[0],
+        clock=SystemClock(),
+        entropy=entropy,
+        replicas={"b": base / "b", "c": base / "c"},
+        create=True,
+    )
+    ring.ensure(OLD, KeyKind.WRAP)
+    ring.confirm_backup()
+    wrapped = ring.wrap(OLD, SECRET, b"")
+    line, ended, changed, halves = 0, False, 0, 0
+    while not ended:
+        old, new = roots[-1], RootKeyFile.create(base / f"root-{line + 1}", entropy)
+        ended = die_at(line, partial(change_root, base, old, new))
+        halves += len(set(roots_in(base))) > 1
+        before, after = opens(base, old), opens(base, new)
+        assert before is not after
+        roots.append(new if after else old)
+        ring = opened(base, roots[-1])
+        assert ring.unwrap(OLD, wrapped, b"") == SECRET
+        assert [status.fault for status in ring.replicas()] == [None] * 3
+        assert roots_in(base) == [roots[-1].id] * 3
+        assert ring.backup_confirmed() is not after, "the new kit waits for its confirmation"
+        assert {file.name for place in "abc" for file in (base / place).iterdir()} == {"keyring.sealed", "keyring.lock"}
+        if after:
+            changed += 1
+            assert ring.last_root_change is not None and ring.last_root_change.before == old.id
+            ring.confirm_backup()
+        line += 5
+    assert changed > 5 and halves > 5
+
+
+def test_dying_on_the_way_into_a_token_leaves_one_that_opens(base: Path, soft_token: SoftToken) -> None:
+    entropy = SystemEntropy()
+    file = RootKeyFile.create(base / "root", entropy)
+    token = RootToken.create(soft_token.settings(), entropy)
+    ring = FileKeyring(
+        directory=base / "a",
+        root=file,
+        clock=SystemClock(),
+        entropy=entropy,
+        replicas={"b": base / "b", "c": base / "c"},
+        create=True,
+    )
+    ring.ensure(OLD, KeyKind.WRAP)
+    wrapped = ring.wrap(OLD, SECRET, b"")
+    line, ways = 0, set()
+    for old, new in ((file, token), (token, file)):
+        changed = False
+        while not changed:
+            die_at(line, partial(change_root, base, old, new))
+            changed = opens(base, new)
+            assert opens(base, old) is not changed
+            ring = opened(base, new if changed else old)
+            assert ring.unwrap(OLD, wrapped, b"") == SECRET and len(set(roots_in(base))) == 1
+            line += 40
+        ways.add(new.id)
+    assert len(ways) == 2
+
+
+def test_a_root_change_finds_a_place_away_before_or_after(base: Path) -> None:
+    """Away before: nothing is changed. Away in the middle: the change counts, and that place follows when it is back."""
+    entropy = SystemEntropy()
+    old, new = (RootKeyFile.create(base / name, entropy) for name in ("old", "new"))
+    ring = FileKeyring(
+        directory=base / "a", root=old, clock=SystemClock(), entropy=entropy, replicas={"b": base / "b"}, create=True
+    )
+    ring.ensure(OLD, KeyKind.WRAP)
+    (base / "b").rename(base / "away")
+    with pytest.raises(KeyringError, match="take the new root key"):
+        ring.change_root(new, recovery=None)
+    assert ring.root_id == old.id and ring.info(OLD).id == OLD
+    (base / "away").rename(base / "b")
+    assert ring.replicas()[1].fault is None
+    (base / "b").chmod(0o755)  # open to others: refused when it is written
+    with pytest.raises(KeyringError, match="chmod 700"):
+        ring.change_root(new, recovery=None)
+    assert ring.root_id == new.id
+    (base / "b").chmod(0o700)
+    after = FileKeyring(
+        directory=base / "a", root=new, clock=SystemClock(), entropy=entropy, replicas={"b": base / "b"}
+    )
+    assert [status.fault for status in after.replicas()] == [None, None]
+    assert read_header((base / "b" / "keyring.sealed").read_bytes()).root == new.id
+
+
+def test_a_process_on_the_old_root_key_stops_and_changes_nothing(base: Path) -> None:
+    running = keyring(base, create=True)
+    running.ensure(OLD, KeyKind.WRAP)
+    wrapped = running.wrap(OLD, SECRET, b"")
+    new = RootKeyFile.create(base / "new", SystemEntropy())
+    keyring(base).change_root(new, recovery=None)
+    before = {place: (base / place / "keyring.sealed").read_bytes() for place in ("a", "b")}
+    for _ in range(3):  # not only the first time: what it remembers must not be served either
+        for use in (
+            lambda: running.unwrap(OLD, wrapped, b""),
+            lambda: running.ensure("day/2026-12-01/1", KeyKind.WRAP),
+            lambda: running.destroy([OLD]),
+            lambda: running.set_anchor("ledger", "x"),
+            running.replicas,
+        ):
+            with pytest.raises(OtherRoot, match="was the root key changed"):
+                use()
+    assert before == {place: (base / place / "keyring.sealed").read_bytes() for place in ("a", "b")}
 
 
 WRITER = """
