@@ -21,11 +21,12 @@ Take = Callable[[], float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
-    """What to reach: ``least`` or ``most`` for the ratio, or ``most_value`` for the figure itself."""
+    """What to reach: ``least`` or ``most`` for the ratio, ``least_value`` or ``most_value`` for the figure itself."""
 
     least: float | None = None
     most: float | None = None
     most_value: float | None = None
+    least_value: float | None = None
 
     def text(self) -> str:
         """As the table shows it."""
@@ -33,6 +34,8 @@ class Goal:
             return f"ratio >= {self.least:g}"
         if self.most is not None:
             return f"ratio <= {self.most:g}"
+        if self.least_value is not None:
+            return f"value >= {self.least_value:g}"
         return f"value <= {self.most_value:g}"
 
     def met(self, *, value: float, ratio: float) -> bool:
@@ -41,6 +44,7 @@ class Goal:
             (self.least is None or ratio >= self.least)
             and (self.most is None or ratio <= self.most)
             and (self.most_value is None or value <= self.most_value)
+            and (self.least_value is None or value >= self.least_value)
         )
 
 

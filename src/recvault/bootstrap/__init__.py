@@ -67,6 +67,7 @@ from recvault.services.holds import Holds
 from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.invitations import Invitations
 from recvault.services.key_ends import KeyEnds
+from recvault.services.keys_ahead import KeysAhead
 from recvault.services.ledger import Ledger
 from recvault.services.mailing import Mailing
 from recvault.services.notices import Notices
@@ -113,6 +114,7 @@ class Archive:
     ledger: Ledger
     period_keys: PeriodKeys
     key_ends: KeyEnds
+    keys_ahead: KeysAhead
     edge_keys: EdgeKeys
     retention: Retention
     retention_events: RetentionEvents
@@ -244,6 +246,9 @@ def assemble(
         ledger=base.ledger,
         period_keys=base.period_keys,
         key_ends=base.key_ends,
+        keys_ahead=KeysAhead(
+            period_keys=base.period_keys, retention=custody.retention, clock=clock, zone=config.retention.zone
+        ),
         edge_keys=EdgeKeys(database=database, keyring=keyring, audit=base.audit, clock=clock),
         retention=custody.retention,
         retention_events=custody.retention_events,

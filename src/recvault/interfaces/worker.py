@@ -59,6 +59,7 @@ class Rhythm:
     digesting: float = 300
     overdue: float = 3600
     places: float = 900
+    keys_ahead: float = 3600
     daily: float = 86_400
     arrivals: float = 300
 
@@ -120,6 +121,7 @@ class Worker:
             Tick(name="heartbeat", trigger=_every(rhythm.beating), act=self._beat, quiet=True, at_once=True),
             Tick(name="purge", trigger=night, act=self._purge, destroys=True),
             Tick(name="overdue", trigger=_every(rhythm.overdue), act=self._overdue, destroys=True, quiet=True),
+            Tick(name="keys-ahead", trigger=_every(rhythm.keys_ahead), act=self._keys_ahead, quiet=True, at_once=True),
             Tick(name="closing", trigger=_every(rhythm.closing), act=self._close, destroys=True, quiet=True),
             Tick(name="backup", trigger=before_night, act=self._backup, destroys=True),
             Tick(name="policy", trigger=_every(rhythm.closing), act=self._apply_policy, quiet=True),
@@ -231,6 +233,10 @@ class Worker:
         """Takes a policy that was put in force to what is stored."""
         applied = self._archive.retention_desk.apply()
         return {"computed_again": applied.looked_at, "moved": applied.moved}
+
+    def _keys_ahead(self) -> Outcome:
+        self._archive.keys_ahead.prepare()
+        return {}
 
     def _approvals(self) -> Outcome:
         """Decisions whose delay is over, releases that the ledger was not told of, a suspension whose time is over."""

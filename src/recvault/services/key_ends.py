@@ -34,8 +34,12 @@ from recvault.services.audit_log import AuditLog
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import ACTOR, PeriodKeys
 
-PORTION = 1000
-"""Data keys re-wrapped in one transaction: its locks are held for less than 100 ms."""
+PORTION = 6000
+"""Data keys read at once."""
+
+STRIPES = 6
+"""Transactions that move a portion, each taking every sixth data key: so they meet each page of PostgreSQL's several times,
+and find room in it for a new version of a row without touching an index. Locks are held for less than 100 ms."""
 
 PASSES = 3
 """How often one tick goes back to data keys that another transaction had locked."""
@@ -85,9 +89,9 @@ class KeyEnds:
         self._let_die(now)  # 4
         return self._destroy_closing()  # 5, 6, 7
 
-    def rekey(self, actor: Actor, period: str, *, reason: str = "by-hand") -> list[KeyStanding]:
+    def rekey(self, actor: Actor, period: str, *, reason: str = "by-hand") -> None:
         """Supersedes every open key of a day (``2026-11-22``) or month (``2026-11``) that is not over, and re-wraps what
-        lies under them. Repeating it goes on where it stopped. Returns all living keys of the period. ``reason`` is a code."""
+        lies under them. Repeating it after an interruption goes on where it stopped. ``reason`` is a code."""
         self._access.require(actor, Action.KEY_REKEY)
         if not _REASON.fullmatch(reason):
             raise InvalidInput("a reason is a short code of a-z, 0-9 and -, since it stands in the audit log")
@@ -104,7 +108,6 @@ class KeyEnds:
         for key in self._of_period(period):
             if state_of(key) is KeyState.SUPERSEDED:
                 self._empty_out(key, now)
-        return [standing for standing in self.status() if standing.key.period == period]
 
     def status(self) -> list[KeyStanding]:
         """Every key that is not destroyed, with how much lies under it and when it dies at the latest."""
@@ -170,7 +173,8 @@ class KeyEnds:
         while portion := self._under(key, after=seen):
             seen = portion[-1].communication_id
             leaving = self._survivors(portion, now) if self._is_over(key.period, now) else portion
-            done = self._move(key, leaving, now) if leaving else 0
+            stripes = [leaving[first::STRIPES] for first in range(min(STRIPES, len(leaving)))]
+            done = sum(self._move(key, stripe, now) for stripe in stripes)
             moved, locked, staying = moved + done, locked + len(leaving) - done, staying + len(portion) - len(leaving)
         return moved, locked, staying
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 
 from recvault.adapters.database import search
 from recvault.adapters.database.communication_rows import (
@@ -127,8 +127,9 @@ class SqlCommunications(DueWork):
         """See the port."""
         return self._session.column(
             select(_c.id)
-            .where(_c.key_id == key_id, _c.wrapped_key.is_not(None), _c.id > after)
-            .order_by(_c.id)
+            .join(wrapped_by, and_(wrapped_by.c.communication_id == _c.id, wrapped_by.c.key_id == key_id))
+            .where(_c.key_id == key_id, _c.wrapped_key.is_not(None), wrapped_by.c.communication_id > after)
+            .order_by(wrapped_by.c.communication_id)
             .limit(limit)
         )
 

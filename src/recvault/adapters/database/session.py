@@ -66,6 +66,10 @@ class Session:
         """Runs an INSERT, UPDATE or DELETE; how many rows it touched."""
         return self._run(lambda: self._connection.execute(statement, parameters).rowcount)
 
+    def change_each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Runs a statement of SQLite's own words for each row of values; how many rows it touched."""
+        return self._run(lambda: self._connection.exec_driver_sql(statement, list(rows)).rowcount) if rows else 0
+
     def insert(self, table: Table[Any], rows: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> None:
         """Inserts one row or many; Conflict for broken uniqueness."""
         many = [rows] if isinstance(rows, Mapping) else list(rows)

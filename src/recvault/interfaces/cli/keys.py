@@ -54,11 +54,14 @@ def audited(archive: Archive, act: Act, target: str, detail: Mapping[str, object
 @key_commands.command("status")
 def keys_status(context: typer.Context, json_: Json = False) -> None:
     """The keyring's places, its keys by kind, and whether the recovery kit is locked away. Ends with 1 at a fault."""
+    from recvault.interfaces.cli.period_keys import standings
+
     with archive_of(context) as archive:
         keyring = keyring_of(archive)
         root, place = keyring.root_id, keyring.root_place
         keys, replicas = keyring.list(), keyring.replicas()
         confirmed = keyring.backup_confirmed()
+        periods, periods_told = standings(archive)
         copies = [copy for copy in keyring.offline_copies() if copy.ended_at is None]
         lost = [lost for lost in keyring.lost_places() if lost.found_at is None]
     living = Counter(key.kind.value for key in keys if key.destroyed_at is None)
@@ -72,6 +75,7 @@ def keys_status(context: typer.Context, json_: Json = False) -> None:
         *[f"lost since {each.lost_at:%Y-%m-%d}: {each.place} ({each.loss})" for each in lost],
         *[f"offline copy {copy.id}, to be destroyed by {copy.expires_at:%Y-%m-%d}" for copy in copies],
         *table(("kind", "living", "destroyed"), [(kind, str(living[kind]), str(gone[kind])) for kind in kinds]),
+        *periods,
     ]
     told = {
         "root_key_id": root,
@@ -81,6 +85,7 @@ def keys_status(context: typer.Context, json_: Json = False) -> None:
         "lost": [{"place": each.place, "since": each.lost_at.isoformat(), "loss": each.loss} for each in lost],
         "copies": [_copy_told(copy) for copy in copies],
         "keys": {kind: {"living": living[kind], "destroyed": gone[kind]} for kind in kinds},
+        "periods": periods_told,
     }
     answer(told, lines, as_json=json_)
     raise typer.Exit(FAULT if any(replica.fault for replica in replicas) else DONE)

@@ -28,10 +28,18 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("key_id", "at", name=op.f("pk_period_key_departures")),
     )
+    op.create_index("ix_communication_wrapped_by_key_id", "communication_wrapped_by", ["key_id", "communication_id"])
+    op.drop_index("ix_communications_key_id", table_name="communications")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE communications SET (fillfactor = 80)")  # of pages filled from here on
 
 
 def downgrade() -> None:
     """Back to the revision before; which keys wait is forgotten."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE communications RESET (fillfactor)")
+    op.create_index("ix_communications_key_id", "communications", ["key_id", "id"])
+    op.drop_index("ix_communication_wrapped_by_key_id", table_name="communication_wrapped_by")
     op.drop_table("period_key_departures")
     for name in reversed(MOMENTS):
         op.drop_column("period_keys", name)

@@ -1,0 +1,157 @@
+"""Re-keying of a day: every data key under it unwrapped, wrapped under the next generation and remembered, against a bare
+UPDATE of the same rows (one statement that sets the same two columns).
+
+The rows are put into the tables directly, with real wrapped keys. ``longest`` is how long, at most, the rows of one portion
+were locked: that is what an upload or a purge may have to wait.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, text
+
+from benchmarks.grounds import Ground
+from benchmarks.results import Goal, Result, compare, judged
+from recvault import bootstrap
+from recvault.adapters.database import SqlDatabase
+from recvault.adapters.database.tables import communications, period_keys, wrapped_by
+from recvault.bootstrap import Archive
+from recvault.domain.access import Actor, Grant, Role
+from recvault.domain.ids import uuid7
+from recvault.sealing.wrapping import wrap_aads
+
+CHUNK = 2000
+KEYS_A_SECOND = 20_000
+BARE = "day/1970-01-01/1"
+SET = text("UPDATE communications SET key_id = :new, wrapped_key = substr(wrapped_key, 1) WHERE key_id = :old")
+
+
+def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
+    """In this process, as the worker's closing tick does."""
+    count, turns = (20_000, 2) if quick else (1_000_000, 3)
+    actor = Actor(id="bench", grants=(Grant(role=Role.ADMINISTRATOR),), agent_id=None)
+    with bootstrap.build(ground.config()) as archive:
+        bootstrap.start(archive)
+        database = archive.database
+        if not isinstance(database, SqlDatabase):
+            raise TypeError("the bare side needs a connection of its own")
+        day = archive.clock.now() + timedelta(days=400)
+        _fill(archive, database, ground, day, count)
+        period = day.astimezone(archive.config.retention.zone).date().isoformat()
+        held: list[float] = []
+
+        def ours() -> float:
+            _settle(database)
+            started = time.perf_counter()
+            with _watched(database, held):
+                archive.key_ends.rekey(actor, period)
+            return count / (time.perf_counter() - started)
+
+        yield compare(
+            f"re-key {count}, {ground.name}",
+            unit="keys/s",
+            ours=ours,
+            reference="bare UPDATE",
+            bare=lambda: _bare(archive, database, period, count),
+            turns=turns,
+            seconds=60 if quick else 900,
+            goal=Goal(least_value=KEYS_A_SECOND),
+            warm=False,
+        )
+        longest = max(held) * 1000
+        yield judged(
+            f"longest lock, {ground.name}", unit="ms", reference="limit", pairs=[(longest, 100.0)], goal=Goal(most=1.0)
+        )
+
+
+def _fill(archive: Archive, database: SqlDatabase, ground: Ground, day: datetime, count: int) -> None:
+    key_id, now = archive.period_keys.prepare(day), archive.clock.now()
+    policy = archive.retention.active().version
+    with database.schema_work() as connection:
+        connection.execute(
+            insert(period_keys),
+            {"key_id": BARE, "period": "1970-01-01", "generation": 1, "created_at": now, "destroyed_at": now},
+        )
+    for first in range(0, count, CHUNK):
+        ids = [uuid7(now, (first + n).to_bytes(10)) for n in range(min(CHUNK, count - first))]
+        keys = [
+            archive.keyring.wrap(key_id, os.urandom(32), aad) for aad in wrap_aads(communications=ids, key_id=key_id)
+        ]
+        rows = [
+            {
+                "id": one,
+                "source_id": ground.source.id,
+                "source_ref_hash": os.urandom(32),
+                "channel": "call",
+                "direction": "inbound",
+                "started_at": now,
+                "stored_at": now,
+                "media_type": "audio/wav",
+                "notice_ref": "2026-01",
+                "balancing_ref": "2026-01",
+                "team": "laskutus",
+                "queue": "vaihde",
+                "length": 480_000,
+                "policy_version": policy,
+                "destroy_at": day,
+                "state": "stored",
+                "key_id": key_id,
+                "wrapped_key": key,
+                "sealed_fields": bytes(300),
+                "sealed_manifest": bytes(400),
+                "place_declared": "local",
+                "place_observed": "local",
+            }
+            for one, key in zip(ids, keys, strict=True)
+        ]
+        with database.schema_work() as connection:
+            connection.execute(insert(communications), rows)
+            connection.execute(insert(wrapped_by), [{"communication_id": one, "key_id": key_id} for one in ids])
+
+
+def _bare(archive: Archive, database: SqlDatabase, period: str, count: int) -> float:
+    """There and back; the figure is the mean of both."""
+    with archive.database.read() as unit:
+        key = unit.period_keys.open_for(period)
+    if key is None:
+        raise RuntimeError("the day has no open key")
+    _settle(database)
+    started = time.perf_counter()
+    for old, new in ((key.key_id, BARE), (BARE, key.key_id)):
+        with database.schema_work() as connection:
+            if connection.execute(SET, {"old": old, "new": new}).rowcount != count:
+                raise RuntimeError("the bare UPDATE met other rows")
+    return 2 * count / (time.perf_counter() - started)
+
+
+def _settle(database: SqlDatabase) -> None:
+    """Neither side pays for the dead rows of the one before it."""
+    if database.is_postgresql:
+        with database._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE communications"))
+            connection.execute(text("VACUUM ANALYZE communication_wrapped_by"))
+            connection.execute(text("CHECKPOINT"))
+
+
+@contextmanager
+def _watched(database: SqlDatabase, held: list[float]) -> Iterator[None]:
+    """Notes how long each writing transaction took."""
+    begin = database.begin
+
+    @contextmanager
+    def watched() -> Iterator[object]:
+        with begin() as unit:
+            started = time.perf_counter()
+            yield unit
+            held.append(time.perf_counter() - started)
+
+    database.begin = watched  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        del database.begin
