@@ -49,6 +49,7 @@ allowed_endpoints = ["{endpoint}"]
 [keyring]
 cache_seconds = 1
 [purge]
+guard_items = 1000000
 lease_seconds = 30
 batch_size = 40
 [retention]

@@ -21,17 +21,18 @@ from threading import Barrier, Event
 import pytest
 from typing_extensions import override
 
-from recvault.domain.access import Role
-from recvault.domain.communication import Party, PartyKind, Receipt, State
-from recvault.domain.errors import Conflict, Destroyed, Unavailable
-from recvault.domain.holds import HoldAnswer
+from recvault.domain.access import Actor, Grant, Role
+from recvault.domain.communication import Party, PartyKind, Receipt, SearchQuery, State
+from recvault.domain.errors import Conflict, Destroyed, NotFound, TransitionError, Unavailable
+from recvault.domain.holds import HoldAnswer, snapshot_digest
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.register_records import CustomerRecord
+from recvault.services.accounts import actor_of
 from recvault.services.purge import PurgeReport
 from tests.servers.ceph import Ceph
 from tests.support.aftermath import content_of, end_of, ledger_of, look, objects_of, rows_of, tombstones_of
-from tests.support.archives import NUMBER, Parts, World, make_world, memory_parts
+from tests.support.archives import NUMBER, Parts, World, configuration, make_world, memory_parts
 from tests.support.faults import FaultyKeyring, Plan
 from tests.support.interruptions import CALL
 from tests.support.second_process import go, reported, start
@@ -39,7 +40,7 @@ from tests.support.serving import serve
 from tests.support.worlds import another_process, postgresql_and_ceph, sqlite_and_folder
 
 THREADS = 6
-SMALL_BATCHES = {"PURGE__BATCH_SIZE": "10"}
+SMALL_BATCHES = {"PURGE__BATCH_SIZE": "10", "PURGE__GUARD_ITEMS": "100000"}
 
 
 @dataclass
@@ -198,6 +199,114 @@ def test_a_hold_placed_during_the_purge_keeps_its_item_or_says_that_it_came_too_
             assert item in tombstones_of(ground.parts)
     assert set(alive) == {item for item, answer in zip(targets, answers, strict=True) if answer.covered}
     end_of(ground.parts, world.archive)
+
+
+def test_a_hold_on_a_search_placed_during_the_purge_keeps_all_it_has_or_says_what_was_gone(ground: Ground) -> None:
+    """At moments all over the run: what the hold took stands, what it did not was destroyed and is told."""
+    world = ground.world
+    receipts = filled(world, 60)
+    review = (world.clock.now() + timedelta(days=30)).date()
+    handler = world.actor(Role.PRIVACY_HANDLER)
+    half = world.clock.now() - timedelta(days=190)
+
+    def place(pause: float) -> HoldAnswer | None:
+        time.sleep(pause)
+        with suppress(NotFound):  # nothing of it is left to be found
+            return world.archive.holds.place(
+                handler, reason="claim", review_on=review, found_by=SearchQuery(started_until=half)
+            )
+        return None
+
+    with ThreadPoolExecutor(6) as pool:
+        purges = [pool.submit(world.archive.purge.run, f"worker-{number}") for number in range(2)]
+        answers = [answer for answer in pool.map(place, [0.0, 0.15, 0.3, 0.5]) if answer is not None]
+        destroyed = {item for purge in purges for item in purge.result().destroyed}
+    alive = {row.id for row in rows_of(ground.parts) if row.state is State.STORED}
+    assert destroyed == {receipt.id for receipt in receipts} - alive
+    kept: set[str] = set()
+    for answer in answers:
+        assert set(answer.already_destroyed) <= set(tombstones_of(ground.parts))
+        if answer.covered:
+            with world.archive.database.read() as unit:
+                items = {item for item, holds in unit.holds.covering(sorted(alive)).items() if answer.hold.id in holds}
+            assert len(items) == answer.covered and answer.hold.snapshot == snapshot_digest(items)
+            kept |= items
+    assert kept == alive
+    world.later(minutes=6)
+    world.archive.purge.run("worker-last")
+    assert {row.id for row in rows_of(ground.parts)} == kept
+    for row in rows_of(ground.parts):
+        content_of(ground.parts, world.archive, row)
+    end_of(ground.parts, world.archive)
+
+
+def test_of_two_approvers_at_once_one_carries_it_out(ground: Ground) -> None:
+    world = ground.world
+    (receipt,) = filled(world, 1)
+    review = (world.clock.now() + timedelta(days=30)).date()
+    handler = world.actor(Role.PRIVACY_HANDLER)
+    hold = world.archive.holds.place(handler, reason="claim", review_on=review, communication_id=receipt.id).hold
+    approvers = [world.actor(Role.APPROVER)]
+    grants = (Grant(role=Role.APPROVER),)
+    for name in ("approver-2", "approver-3"):
+        approvers.append(
+            actor_of(world.archive.accounts.add_user(name, display_name=name, password=None, grants=grants, by="t"))
+        )
+    proposal = world.archive.holds.propose_release(world.archive.approvals, handler, hold.id, reason="settled")
+    together = Barrier(len(approvers))
+
+    def approve(actor: Actor) -> bool:
+        with another_process(world, ground.parts) as mine:
+            together.wait()
+            try:
+                mine.archive.approvals.approve(actor, proposal.id)
+            except TransitionError:
+                return False
+        return True
+
+    with ThreadPoolExecutor(len(approvers)) as pool:
+        assert sorted(pool.map(approve, approvers)) == [False, False, True]
+    assert len(ledger_of(ground.parts, LedgerKind.HOLD_RELEASED)) == 1
+    assert world.archive.purge.run("worker-1").destroyed == [receipt.id]
+
+
+def test_a_suspension_between_two_batches_stops_every_worker(ground: Ground) -> None:
+    """Two workers in the middle of a night; a third process suspends; what was begun is finished, nothing new begins."""
+    world = ground.world
+    receipts = filled(world, 60)
+
+    def suspend() -> None:
+        with another_process(world, ground.parts) as mine:
+            time.sleep(0.2)
+            mine.archive.suspensions.suspend(world.actor(Role.ADMINISTRATOR), reason="an inquiry", days=2)
+
+    with ThreadPoolExecutor(3) as pool:
+        purges = [pool.submit(world.archive.purge.run, f"worker-{number}") for number in range(2)]
+        pool.submit(suspend).result()
+        reports = [purge.result() for purge in purges]
+    gone = {item for report in reports for item in report.destroyed}
+    assert set(tombstones_of(ground.parts)) == gone
+    assert "suspended" in str(world.archive.purge.run("worker-3").stopped_because)
+    world.later(days=2)
+    world.archive.purge.run("worker-3")
+    assert set(tombstones_of(ground.parts)) == {receipt.id for receipt in receipts}
+    end_of(ground.parts, world.archive)
+
+
+def test_the_guard_stops_both_workers_when_all_clocks_go_ahead(ground: Ground) -> None:
+    world = ground.world
+    world.archive.forecast.foresee()
+    for number in range(25):
+        world.store(f"call-{number}", CALL)
+    world.later(days=1)
+    world.archive.forecast.foresee()
+    careful = replace(ground.parts, config=configuration())
+    world.later(days=365)
+    with another_process(world, careful) as one, another_process(world, careful) as other:
+        for mine in (one, other):
+            assert "25 communications are due" in str(mine.archive.purge.run("worker").stopped_because)
+        one.archive.forecast.confirm(world.actor(Role.PRIVACY_HANDLER))
+        assert len(other.archive.purge.run("worker").destroyed) == 25
 
 
 def test_a_hold_on_a_customer_placed_during_the_purge_keeps_what_it_counted(ground: Ground) -> None:
