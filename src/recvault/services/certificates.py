@@ -23,7 +23,7 @@ from recvault.domain.errors import CertificateInvalid, KeyNotFound
 from recvault.domain.ids import canonical_json, uuid7
 from recvault.domain.merkle import inclusion_proof, leaf_hash, tree_root
 from recvault.domain.ports.database import UnitOfWork
-from recvault.domain.ports.keyring import Keyring
+from recvault.domain.ports.keyring import KeyInfo, Keyring
 from recvault.domain.ports.system import Entropy
 from recvault.sealing.envelope import seal_envelope
 from recvault.services.certificate_checks import LEAF_SCHEMA, PAYLOAD_TYPE, PROOF_SCHEMA, SCHEMA, verify_certificate
@@ -107,11 +107,12 @@ class Certificates:
         facts: dict[str, object] = {
             "keys": [{"id": key, "destroyed_at": at.isoformat()} for key, at in sorted(keys.items())],
             "keyring_places": sorted(replica.place for replica in self._keyring.replicas()),
+            **self._beyond_reach([self._keyring.info(key) for key in keys]),
             "claims": {
                 "content_unreachable_from_backups_since": max(keys.values()).isoformat(),
                 "note": "index data (ids, times, contact point, team, queue, case reference, tags) may stand in backups of "
-                "the database until those end; copies handed out are outside the archive; offline copies of the "
-                "keyring are not covered",
+                "the database until those end; copies handed out are outside the archive; what a lost place or an "
+                "offline copy of the keyring held opens for who has the root key of its time",
             },
         }
         return self._issue(Stage.COMPLETE, items, facts, issued_at=now)
@@ -157,6 +158,25 @@ class Certificates:
         return BatchCertificate(
             id=certificate_id, stage=stage, issued_at=issued_at, leaves=leaves, document=envelope.decode()
         )
+
+    def _beyond_reach(self, keys: Sequence[KeyInfo]) -> dict[str, object]:
+        """Where one of the keys may still be without anyone having confirmed its end: places declared lost, and offline
+        copies of the keyring, of which the newest and the last day of any are told."""
+        lost = [place for place in self._keyring.lost_places() if any(map(place.may_hold, keys))]
+        copies = [copy for copy in self._keyring.offline_copies() if any(map(copy.may_hold, keys))]
+        return {
+            "keyring_places_lost": [
+                {"place": place.place, "lost_at": place.lost_at.isoformat(), "how": place.loss.value}
+                for place in sorted(lost, key=lambda place: place.lost_at)
+            ],
+            "offline_copies": {
+                "count": len(copies),
+                "newest_made_at": max(copy.made_at for copy in copies).isoformat(),
+                "last_expires_at": max(copy.expires_at for copy in copies).isoformat(),
+            }
+            if copies
+            else None,
+        }
 
     def _may_open(self, key_id: str) -> bool:
         """Whether the keyring has not seen the key's end (a key it does not know may still open)."""
