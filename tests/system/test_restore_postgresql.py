@@ -96,7 +96,7 @@ def site(shell: Shell, clusters: Path) -> Iterator[Site]:
         set_up(shell)
         opened.enter_context(running(shell.home, "serve"))
         made = Site(shell=shell, at=at, port=port)
-        eventually(lambda: not made.faults(), 30)
+        eventually(lambda: not made.faults(), 120)
         yield made
 
 
@@ -110,7 +110,7 @@ def refused(answer: httpx.Response) -> dict[str, Any]:
 
 def serves_nothing_until_replayed(site: Site, held: int) -> None:
     """The server process runs all the while; so do commands, and only two of them work."""
-    eventually(lambda: site.faults() == {"database": "database-behind"}, 30)
+    eventually(lambda: site.faults() == {"database": "database-behind"}, 60)
     refused(site.upload("while behind"))
     assert site.shell("search", "--purpose", "verification", "--as", "vera").code == 75
     looked = site.shell("doctor", "--json").value()
@@ -118,7 +118,7 @@ def serves_nothing_until_replayed(site: Site, held: int) -> None:
     assert site.shell.value("ledger", "verify")["database_behind"] == held
     told = site.shell.value("ledger", "replay")
     assert (told["followed"], len(told["holds_placed"]), told["sweeping"]) == (held, held, False)
-    eventually(lambda: not site.faults(), 30)
+    eventually(lambda: not site.faults(), 60)
     assert site.upload("after the replay").status_code == 201
     assert site.holds() == held
     assert site.shell.value("ledger", "replay")["followed"] == 0
@@ -181,7 +181,7 @@ def test_a_standby_that_lost_nothing_serves_at_once_and_is_not_swept_under(site:
     second.start()
     try:
         second.query("SELECT pg_promote(true, 30)")
-        eventually(lambda: not site.faults(), 30)
+        eventually(lambda: not site.faults(), 60)
         assert site.upload("after the change").status_code == 201
         assert site.holds() == 1
         swept = site.shell("doctor", "--json").value()

@@ -199,6 +199,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
         restore=Restore(
             database=parts.database,
             store=parts.store,
+            keyring=parts.keyring,
             ledger=base.ledger,
             certificates=certificates,
             audit=base.audit,

@@ -7,10 +7,12 @@ or a hold settles it. A key that died is not used again.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from recvault.domain.destruction import Destruction, Stage, Trigger
 from recvault.domain.errors import KeyNotFound, NotFound
 from recvault.domain.holds import Hold
 from recvault.domain.ledger import LedgerEntry, LedgerKind
@@ -45,6 +47,39 @@ def hold_body(hold: Hold) -> dict[str, object]:
         "snapshot": hold.snapshot,
         "owner": hold.owner,
     }
+
+
+def done_body(tombstones: Sequence[Destruction]) -> dict[str, object]:
+    """An outcome for the ledger: what a tombstone lost in a restore is made of again. ``keys`` are those of all of them."""
+    return {
+        "items": [item.communication_id for item in tombstones],
+        "sources": [item.source_id for item in tombstones],
+        "refs": [None if item.source_ref_hash is None else item.source_ref_hash.hex() for item in tombstones],
+        "keys": sorted({key_id for item in tombstones for key_id in item.key_ids}),
+    }
+
+
+def tombstones_in(entry: LedgerEntry, wanted: Collection[str]) -> list[Destruction]:
+    """Tombstones of wanted items made of an outcome; none where the entry (of an earlier program) tells too little."""
+    body = entry.body
+    items, sources, refs = (body.get(name) for name in ("items", "sources", "refs"))
+    if not isinstance(items, list) or not isinstance(sources, list) or not isinstance(refs, list):
+        return []
+    return [
+        Destruction(
+            communication_id=str(item),
+            source_id=str(source),
+            source_ref_hash=None if ref is None else bytes.fromhex(str(ref)),
+            batch=f"ledger/{entry.sequence}",
+            trigger=Trigger.REPLAY,
+            stage=Stage.SHREDDED,
+            facts={"made_again_from": {"ledger_entry": entry.sequence, "sha256": entry.digest()}},
+            key_ids=tuple(texts(body.get("keys"))),
+            shredded_at=entry.at,
+        )
+        for item, source, ref in zip(items, sources, refs, strict=True)
+        if item in wanted
+    ]
 
 
 def apply(unit: UnitOfWork, entry: LedgerEntry, keyring: Keyring, told: Followed) -> None:

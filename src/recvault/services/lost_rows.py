@@ -64,6 +64,7 @@ class LostRows:
                 id=uuid7(now, self._entropy.bytes(10)),
                 communication_id=row.id,
                 customer_id=None,
+                snapshot=None,
                 placed_at=now,
             )
             unit.holds.add(hold)

@@ -34,6 +34,7 @@ from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.audit_log import AuditLog
 from recvault.services.brakes import Brakes
 from recvault.services.certificates import Certificates
+from recvault.services.following import done_body
 from recvault.services.key_ends import KeyEnds
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import PeriodKeys
@@ -220,8 +221,8 @@ class Purge:
             mine = unit.communications.still_claimed(gone, worker)  # what another took over meanwhile is his to certify
             done = [item.communication_id for item in mine]
             if mine:
-                self._certify(unit, mine, work.tombstones, worker, absent_at)
-                self._ledger.append(unit, LedgerKind.DONE, {"items": done})  # 7
+                certified = self._certify(unit, mine, work.tombstones, worker, absent_at)
+                self._ledger.append(unit, LedgerKind.DONE, done_body(certified))  # 7
             unit.commit()
         report.destroyed += done
 
@@ -257,8 +258,8 @@ class Purge:
         known: Mapping[str, Destruction],
         worker: str,
         absent_at: datetime,
-    ) -> None:
-        """``known`` are tombstones that this process wrote itself; others are read."""
+    ) -> list[Destruction]:
+        """Returns the tombstones. ``known`` are those that this process wrote itself; others are read."""
         ids = [item.communication_id for item in items]
         tombstones = {name: known[name] for name in ids if name in known}
         tombstones |= unit.destructions.find([name for name in ids if name not in known])
@@ -270,6 +271,7 @@ class Purge:
             looked_at = max([absent_at, *(item.shredded_at for item in shredded)])
             self._issue(unit, self._certificates.inaccessible(shredded, absent_at=looked_at), shredded, at=absent_at)
         unit.communications.remove(items, worker=worker)
+        return [tombstones[name] for name in ids]
 
     def _issue(
         self, unit: UnitOfWork, certificate: BatchCertificate, items: Sequence[Destruction], *, at: datetime
@@ -293,7 +295,7 @@ class Purge:
             if gone:
                 looked_at = max([absent_at, *(item.shredded_at for item in gone)])
                 self._issue(unit, self._certificates.inaccessible(gone, absent_at=looked_at), gone, at=absent_at)
-                self._ledger.append(unit, LedgerKind.DONE, {"items": [item.communication_id for item in gone]})
+                self._ledger.append(unit, LedgerKind.DONE, done_body(gone))
                 unit.commit()
         return [item.communication_id for item in gone]
 

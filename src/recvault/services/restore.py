@@ -21,16 +21,17 @@ from recvault.domain.approvals import Proposal
 from recvault.domain.audit import Act
 from recvault.domain.communication import Awaiting, Communication
 from recvault.domain.destruction import Destruction, Stage, Trigger
-from recvault.domain.errors import StoreUnavailable
+from recvault.domain.errors import DatabaseBehind, StoreUnavailable
 from recvault.domain.ids import is_uuid7, uuid7, uuid7_time
 from recvault.domain.incarnation import INCARNATION, RESTORED, Witness
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
+from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.audit_log import AuditLog
 from recvault.services.certificates import Certificates
-from recvault.services.following import Followed
+from recvault.services.following import Followed, tombstones_in
 from recvault.services.ledger import Ledger
 from recvault.services.remains import Remains
 
@@ -56,12 +57,14 @@ class Orphan:
 @dataclass(kw_only=True, slots=True)
 class ReplayReport:
     """What a replay did. ``waiting``: unreadable, intended by the ledger, not due by the facts of this database;
-    ``sweeping``: whether the sweeper may work."""
+    ``remembered``: tombstones made again from the ledger; ``beyond_reach``: never destroyed, but no key opens the restored
+    row any more (its source may send it again); ``sweeping``: whether the sweeper may work."""
 
     healed: int = 0
     followed: Followed = field(default_factory=Followed)
     destroyed_again: list[str] = field(default_factory=list)
-    reissued: list[str] = field(default_factory=list)
+    remembered: list[Destruction] = field(default_factory=list)
+    beyond_reach: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     intended: int = 0
     waiting: list[str] = field(default_factory=list)
@@ -76,6 +79,7 @@ class Restore:
         *,
         database: Database,
         store: ObjectStore,
+        keyring: Keyring,
         ledger: Ledger,
         certificates: Certificates,
         audit: AuditLog,
@@ -85,6 +89,7 @@ class Restore:
         self._database = database
         self._store = store
         self._remains = Remains(store=store)
+        self._keyring = keyring
         self._ledger = ledger
         self._certificates = certificates
         self._audit = audit
@@ -96,15 +101,25 @@ class Restore:
     def stand(self) -> None:
         """At start: DatabaseBehind for a database that needs a replay; what a crash left is followed."""
         self._ledger.heal()
-        self.keep_up()
+        self._follow(self._ledger.require_servable())
+        self._finish()
 
     def keep_up(self) -> None:
-        """Follows what a crash left and settles it; a new incarnation that lost nothing of the ledger is noted."""
+        """While running: the same for what another process left, and for a new incarnation that lost nothing of the ledger."""
         witness = self._ledger.require_servable()
+        if witness.noted is None or witness.is_another or self._ledger.behind():
+            self._follow(witness)
+        self._finish()
+
+    def _follow(self, witness: Witness) -> None:
         with self._database.begin() as unit:
-            self._ledger.follow_all(unit)
+            self._remember(unit, self._ledger.follow_all(unit))
             self._note(unit, witness, replayed=False)
             unit.commit()
+
+    def _finish(self) -> None:
+        """What following leaves to do: it marks, and holds the ledger's head, so it does nothing long."""
+        self._destroy_again()
         self.settle()
 
     def _note(self, unit: UnitOfWork, witness: Witness, *, replayed: bool) -> None:
@@ -126,28 +141,49 @@ class Restore:
         """Follows the ledger to its end, destroys again what came back, and tells what it did. Repeating it is harmless."""
         report = ReplayReport(healed=self._ledger.heal())
         with self._database.unjudged():
-            witness = self._database.witness()
+            put_back, witness = self._put_back()
             with self._database.begin() as unit:
                 report.followed = self._ledger.follow_all(unit)
-                put_back = witness.put_back or witness.is_another or report.followed.entries > 0
                 self._note(unit, witness, replayed=put_back)
+                report.remembered = self._remember(unit, report.followed)
                 unit.commit()
-            self._destroy_again(report)
+            report.destroyed_again = self._destroy_again()
             report.dropped = self.settle()
             with self._database.read() as unit:
                 report.intended = len(unit.restoration.marked(Awaiting.INTENDED, BATCH))
                 report.waiting = unit.restoration.marked(Awaiting.UNSETTLED, BATCH)
+            report.beyond_reach = list(self._beyond_reach())
             report.sweeping = self._database.witness().may_be_swept
         return report
 
-    def _destroy_again(self, report: ReplayReport) -> None:
+    def _put_back(self) -> tuple[bool, Witness]:
+        """Whether more is missing than a crash can leave."""
+        outlook, witness = self._ledger.outlook(), self._database.witness()
+        try:
+            self._ledger.judge(witness, outlook)
+        except DatabaseBehind:
+            return True, witness
+        return witness.is_another, witness
+
+    def _remember(self, unit: UnitOfWork, followed: Followed) -> list[Destruction]:
+        """Tombstones that were lost, made again of what the ledger says; the purge certifies them once it has looked."""
+        entries = {entry.sequence: entry for entry in followed.forgotten.values()}
+        made: dict[str, Destruction] = {}
+        for entry in entries.values():
+            made |= {item.communication_id: item for item in tombstones_in(entry, followed.forgotten)}
+        unit.destructions.add(*made.values())
+        return list(made.values())
+
+    def _destroy_again(self) -> list[str]:
+        destroyed: list[str] = []
         while ids := self._marked(Awaiting.DESTROYED):
             with self._database.begin() as unit:
                 shredded = self._shred(unit, ids)
                 unit.commit()
-            report.destroyed_again += shredded
+            destroyed += shredded
             with suppress(StoreUnavailable):  # the purge deletes again, looks, and certifies
                 self._remains.delete(shredded)
+        return destroyed
 
     def _shred(self, unit: UnitOfWork, ids: list[str]) -> list[str]:
         """As the purge does (guards, rows, tombstones, keys), but without asking holds: by the ledger it was gone."""
@@ -188,6 +224,14 @@ class Restore:
         )
         unit.accounts.drop_playback(expired_before=now, communication_ids=ids)
         self._audit.record_each(unit, actor=ACTOR, act=Act.SHREDDED, targets=ids, detail={"batch": batch})
+
+    def _beyond_reach(self) -> Iterator[str]:
+        """Rows under keys that died since this database was copied."""
+        for kind in ("day/", "frozen/"):
+            for key in self._keyring.list(kind):
+                if key.destroyed_at is not None:
+                    with self._database.read() as unit:
+                        yield from unit.communications.ids_under_key(key.id, BATCH)
 
     # --- intents without an outcome
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from recvault.adapters.ledger_store import ReplicatedLedger, entry_name
 from recvault.domain.access import Role
 from recvault.domain.approvals import ProposalKind
-from recvault.domain.communication import Receipt
+from recvault.domain.communication import Receipt, SearchQuery
 from recvault.domain.destruction import Stage
 from recvault.domain.errors import DatabaseBehind, Destroyed, LedgerFailure, Unavailable
 from recvault.domain.ledger import LedgerKind
@@ -205,3 +206,72 @@ def test_a_file_that_is_replaced_under_a_running_process_is_noticed(bench: Bench
     report = bench.world.archive.restore.replay()
     assert len(report.followed.holds_placed) == 2
     assert bench.world.store("new").id
+
+
+def test_what_was_stored_and_destroyed_after_the_copy_is_remembered(bench: Bench) -> None:
+    """Neither row nor tombstone came back: the ledger gives the tombstone, its source is told 410, one certificate."""
+    copy = bench.copy()
+    item = bench.world.store("unknown to the copy", CALL)
+    bench.world.later(days=190)
+    assert bench.world.archive.purge.run("worker-1").destroyed == [item.id]
+    bench.put_back(copy)
+    with bench.another() as again:
+        report = again.archive.restore.replay()
+        assert [one.communication_id for one in report.remembered] == [item.id]
+        assert again.archive.purge.certify_left(report.remembered) == [item.id]
+        with pytest.raises(Destroyed):
+            again.store("unknown to the copy", CALL)
+        tombstone = tombstones_of(bench.parts)[item.id]
+        assert tombstone.stage is Stage.INACCESSIBLE and tombstone.key_ids
+        with bench.parts.database.read() as unit:
+            assert set(again.archive.certificates.files(unit, tombstone)) == {Stage.INACCESSIBLE}
+        assert again.archive.restore.replay().remembered == []
+
+
+def test_an_edited_policy_destroys_nothing(bench: Bench) -> None:
+    """Text and digest in the database are changed together, and the ends with them: the ledger has another digest."""
+    due = bench.world.store("due", CALL)
+    with closing(sqlite3.connect(bench.database)) as edited:
+        (text,) = edited.execute("SELECT text FROM policies").fetchone()
+        changed = text.replace("P6M", "P1D")
+        assert changed != text
+        edited.execute("UPDATE policies SET text = ?", (changed,))
+        edited.commit()
+    bench.world.later(days=190)
+    with bench.another() as again:
+        report = again.archive.purge.run("worker-1")
+        assert report.destroyed == [] and "not the one that was signed" in (report.stopped_because or "")
+        opened(again, due)
+
+
+def test_a_hold_on_what_one_search_found_is_one_transaction_of_the_ledger(bench: Bench) -> None:
+    """Portions and hold: a crash before the commit leaves several entries, and needs no person."""
+    item = bench.world.store("found", CALL)
+    copy = bench.copy()
+    bench.world.archive.holds.place(
+        bench.world.actor(Role.PRIVACY_HANDLER),
+        reason="claim",
+        review_on=date(2030, 1, 1),
+        found_by=SearchQuery(),
+    )
+    assert bench.world.archive.ledger.verify().sequence == 3
+    with bench.parts.database.begin() as unit:
+        head = unit.settings.ledger_head()
+        unit.settings.set_ledger_head(replace(head, sequence=1, digest=bench.world.archive.ledger.entry(1).digest()))
+        unit.commit()
+    with bench.another() as again:
+        again.archive.restore.stand()
+        assert again.archive.ledger.behind() == 0
+    bench.put_back(copy)
+    with bench.another() as again:
+        assert len(again.archive.restore.replay().followed.holds_placed) == 1
+        with bench.parts.database.read() as unit:
+            assert set(unit.holds.covering([item.id])) == {item.id}
+
+
+def test_a_place_of_the_ledger_that_lost_an_entry_is_healed(bench: Bench) -> None:
+    hold(bench.world, bench.world.store("held", CALL))
+    lost = bench.directory / "ledger" / entry_name(2)
+    lost.unlink()
+    assert bench.world.archive.ledger.heal() == 1 and lost.is_file()
+    assert bench.world.archive.ledger.heal() == 0

@@ -54,9 +54,10 @@ def ledger_replay(context: typer.Context, json_: Json = False) -> None:
     """Follow what the ledger says and the database does not know, as after a restore, and tell what that did."""
     with archive_of(context) as archive:
         report = archive.restore.replay()
+        certified = archive.purge.certify_left(report.remembered)
         orphans = list(archive.restore.orphans())
-    told = _told(report) | {"orphans": [_orphan(one) for one in orphans]}
-    answer(told, lambda: _lines(report, orphans), as_json=json_)
+    told = _told(report) | {"certified_again": certified, "orphans": [_orphan(one) for one in orphans]}
+    answer(told, lambda: _lines(report, certified, orphans), as_json=json_)
 
 
 @restore_commands.command("orphans")
@@ -102,7 +103,8 @@ def _told(report: ReplayReport) -> dict[str, Any]:
         "holds_released": followed.holds_released,
         "keys_closed": followed.keys_closed,
         "destroyed_again": report.destroyed_again,
-        "certificates_issued_again": report.reissued,
+        "tombstones_made_again": [item.communication_id for item in report.remembered],
+        "beyond_reach": report.beyond_reach,
         "dropped": sorted({*report.dropped, *followed.dropped}),
         "intended": report.intended,
         "waiting": report.waiting,
@@ -110,7 +112,7 @@ def _told(report: ReplayReport) -> dict[str, Any]:
     }
 
 
-def _lines(report: ReplayReport, orphans: list[Orphan]) -> list[str]:
+def _lines(report: ReplayReport, certified: list[str], orphans: list[Orphan]) -> list[str]:
     told = _told(report)
     rows = [
         ("entries followed", str(report.followed.entries)),
@@ -118,7 +120,9 @@ def _lines(report: ReplayReport, orphans: list[Orphan]) -> list[str]:
         ("holds released again", _ids(told["holds_released"])),
         ("keys that died since", _ids(told["keys_closed"])),
         ("destroyed again", _ids(report.destroyed_again)),
-        ("certificates issued again", _ids(report.reissued)),
+        ("tombstones made again", _ids(told["tombstones_made_again"])),
+        ("certified again", _ids(certified)),
+        ("beyond reach, never destroyed", _ids(report.beyond_reach)),
         ("intended, now readable again", _ids(told["dropped"])),
         ("intended, for the next purge", str(report.intended)),
         ("intended, not due here, unreadable", _ids(report.waiting)),
