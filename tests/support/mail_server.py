@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -70,9 +70,13 @@ class Postbox:
         return str(self.mails[number].get_content())
 
 
-def _right(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
-    right = LoginPassword(login=USER.encode(), password=PASSWORD.encode())
-    return AuthResult(success=data == right, handled=False)
+def _only(user: str) -> Callable[[SMTP, Session, Envelope, str, object], AuthResult]:
+    right = LoginPassword(login=user.encode(), password=PASSWORD.encode())
+
+    def answer(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
+        return AuthResult(success=data == right, handled=False)
+
+    return answer
 
 
 @contextmanager
@@ -81,11 +85,12 @@ def mail_server(
     starttls: ssl.SSLContext | None = None,
     tls: ssl.SSLContext | None = None,
     sign_in: bool = False,
+    user: str = USER,
     mechanisms: tuple[str, ...] = (),
     host: str = "127.0.0.1",
     port: int | None = None,
 ) -> Iterator[Postbox]:
-    """A server on loopback; ``sign_in`` takes mail only from USER with PASSWORD. ``mechanisms`` are not offered."""
+    """A server on loopback; ``sign_in`` takes mail only from ``user`` with PASSWORD. ``mechanisms`` are not offered."""
     box = Postbox(port or free_ports(1))
     controller = Controller(
         box,
@@ -94,7 +99,7 @@ def mail_server(
         ssl_context=tls,
         tls_context=starttls,
         require_starttls=starttls is not None,
-        authenticator=_right if sign_in else None,
+        authenticator=_only(user) if sign_in else None,
         auth_required=sign_in,
         auth_require_tls=tls is None,
         auth_exclude_mechanism=mechanisms,

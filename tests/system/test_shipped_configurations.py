@@ -25,6 +25,8 @@ from sqlalchemy import make_url
 from tests.servers.ceph import Ceph
 from tests.servers.run import free_ports
 from tests.support.archives import wav
+from tests.support.authority import Authority, make_authority
+from tests.support.mail_server import PASSWORD, Postbox, mail_server
 from tests.support.serving import BOUNDARY, multipart
 
 SHIPPED = Path(__file__).parents[2] / "config"
@@ -117,10 +119,11 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
     file = SHIPPED / request.param
     if request.param == "recvault.toml":
         return Site(file=file, home=tmp_path, environment=plain, processes=(("serve", "--all"),))
+    box: Postbox = request.getfixturevalue("box")
     ceph: Ceph = request.getfixturevalue("ceph")
     database: str = request.getfixturevalue("new_pg_url")()
     halls = "bc" if request.param == "cluster.toml" else "b"
-    here = outside(tmp_path, database, ceph, halls)
+    here = outside(tmp_path, database, ceph, halls) | mailing(request.getfixturevalue("authority"), box)
     if request.param == "single-server.toml":
         here["RECVAULT__KEYRING__ROOT_KEY_FILE"] = str(tmp_path / "root.key")
         processes: tuple[tuple[str, ...], ...] = (("serve",), ("worker",))
@@ -140,6 +143,7 @@ def outside(home: Path, database: str, ceph: Ceph, halls: str) -> dict[str, str]
         "database-password": url.password or "",
         "store-access-key": ceph.access_key,
         "store-secret-key": ceph.secret_key,
+        "mail-password": PASSWORD,
     }
     for name, secret in secrets.items():
         file = credentials / name
@@ -162,6 +166,28 @@ def outside(home: Path, database: str, ceph: Ceph, halls: str) -> dict[str, str]
         "RECVAULT__LEDGER__SECOND_DIRECTORY": str(home / "hall-b" / "ledger"),
         "RECVAULT__RETENTION__POLICY_FILE": str(home / "retention.toml"),
     }
+
+
+def mailing(authority: Authority, box: Postbox) -> dict[str, str]:
+    """The mail server of this machine; what is said to it is what the file says."""
+    return {
+        "RECVAULT__MAIL__HOST": "localhost",
+        "RECVAULT__MAIL__PORT": str(box.port),
+        "RECVAULT__MAIL__CA_FILE": str(authority.file),
+    }
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    (tmp_path / "authority").mkdir()
+    return make_authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def box(authority: Authority) -> Iterator[Postbox]:
+    """Takes mail from the user that the shipped files name, over STARTTLS only."""
+    with mail_server(starttls=authority.server("localhost"), sign_in=True, user="recvault") as started:
+        yield started
 
 
 # --- the journey
@@ -188,10 +214,11 @@ def gauges(client: httpx.Client) -> dict[str, float]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_archive_of_a_shipped_configuration(site: Site) -> None:
+def test_the_archive_of_a_shipped_configuration(site: Site, request: pytest.FixtureRequest) -> None:
     site.run("init", "--recovery-kit", site.home / "kit.txt")
     site.run("keys", "confirm-backup")
     site.run("config", "check")
+    mailed(site, request)
     for name, role in (("vera", "verifier"), ("paula", "privacy-handler")):
         site.run("user", "add", name, "--role", role, "--token-file", site.home / name)
     site.run("policy", "sign", "--as", "paula")
@@ -209,6 +236,16 @@ def test_the_archive_of_a_shipped_configuration(site: Site) -> None:
         foretold = json.loads(site.run("purge", "--dry-run", "--json"))
         assert (foretold["due"], foretold["destroyed"]) == (1, [])
         well(site, clients)
+
+
+def mailed(site: Site, request: pytest.FixtureRequest) -> None:
+    """A test message goes out as the file says; without a server it is printed."""
+    told = json.loads(site.run("mail", "test", "operations@company.example", "--json"))
+    assert told["sent"] == ("RECVAULT__MAIL__HOST" in site.environment)
+    if told["sent"]:
+        box: Postbox = request.getfixturevalue("box")
+        assert box.envelopes == [("archive@company.example", ["operations@company.example"])]
+        assert box.mails[0]["From"] == "Archive <archive@company.example>" and box.signed_in == [True]
 
 
 def play(site: Site, opener: httpx.Client, player: httpx.Client, communication_id: str, content: bytes) -> None:

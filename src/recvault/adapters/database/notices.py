@@ -108,7 +108,8 @@ class SqlNotices:
     def _insert_new(self, table: Table[Any], row: Mapping[str, Any]) -> int:
         """1, or 0 when its key is there already; who comes second waits here for the first one's commit."""
         make = postgresql.insert if self._session.on_postgresql else sqlite.insert
-        return self._session.change(make(table).values(**row).on_conflict_do_nothing())
+        statement = make(table).values(**row).on_conflict_do_nothing().returning(*table.primary_key.columns)
+        return len(self._session.rows(statement))
 
     # --- the day
 
