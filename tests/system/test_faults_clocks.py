@@ -199,3 +199,47 @@ def test_an_upload_through_a_host_whose_clock_is_ahead_is_kept_until_its_own_end
         everywhere(clocks, timedelta(days=190))
         assert world.archive.purge.run("worker-1").destroyed == [receipt.id]
         look(parts, world.archive)
+
+
+def of_a_season(world: World, clocks: dict[str, FixedClock]) -> None:
+    """Thirty calls over thirty days, and each night its run and its forecast."""
+    for day in range(30):
+        world.store(f"call-{day}", CALL + bytes([day]))
+        everywhere(clocks, timedelta(days=1))
+        assert world.archive.purge.run("worker-1").stopped_because is None
+        world.archive.forecast.foresee()
+
+
+@pytest.mark.parametrize("by", [YEAR, -YEAR], ids=["ahead", "back"])
+def test_three_clocks_that_are_wrong_together_destroy_nothing(by: timedelta) -> None:
+    parts, clocks = three_clocks()
+    with (world := make_world(parts=parts)).archive:
+        of_a_season(world, clocks)
+        everywhere(clocks, by)
+        for _ in range(3):  # nor on the nights that follow: wrong clocks write no forecast
+            for report in (world.archive.purge.run("worker-1"), world.archive.purge.settle()):
+                assert "forecast" in (report.stopped_because or "")
+                assert (report.destroyed, report.keys_destroyed, report.completed) == ([], [], [])
+            with pytest.raises(Unavailable, match="forecast"):
+                world.archive.forecast.foresee()
+            everywhere(clocks, timedelta(days=1))
+        assert len(objects_of(parts)) == 30 and tombstones_of(parts) == {}
+        everywhere(clocks, -by)
+        assert world.archive.purge.run("worker-1").stopped_because is None
+        assert world.archive.forecast.foresee() is not None
+        look(parts, world.archive)
+
+
+def test_thirty_days_without_a_worker_are_caught_up_by_nobody_but_the_worker() -> None:
+    parts, clocks = three_clocks()
+    with (world := make_world(parts=parts)).archive:
+        of_a_season(world, clocks)
+        for _ in range(160):
+            everywhere(clocks, timedelta(days=1))
+            assert world.archive.purge.run("worker-1").stopped_because is None
+            world.archive.forecast.foresee()
+        before = len(tombstones_of(parts))
+        everywhere(clocks, timedelta(days=30))
+        assert world.archive.purge.run("worker-1").stopped_because is None
+        assert len(tombstones_of(parts)) > before + 20
+        end_of(parts, world.archive)
