@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,11 @@ from pathlib import Path
 
 import httpx
 
+from recvault import bootstrap
+from recvault.adapters.system import FixedClock
+from recvault.config import load
+from recvault.services.alarms import TaskState
+from tests.support.mail_server import Postbox, mail_server
 from tests.support.marks import PASSING, SEALED, marks_in
 from tests.support.serving import BOUNDARY, multipart
 
@@ -29,14 +34,17 @@ CALL = b"RIFF\x24\x00\x00\x00WAVEfmt " + SEALED["content"].encode() + bytes(rang
 
 @dataclass
 class Machine:
-    """The archive's directory, what its processes said, and what its answers carried beside their bodies."""
+    """The archive's directory, what its processes said (``log``: the one that served), what its answers carried beside their
+    bodies, and what it mailed."""
 
     home: Path
     inputs: Path
     port: int
+    box: Postbox
     said: list[bytes] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    log: bytes = b""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,6 +54,14 @@ class Machine:
             "RECVAULT__LOG__FORMAT": "json",
             "RECVAULT__LOG__LEVEL": "debug",
             "RECVAULT__KEYRING__CACHE_SECONDS": "0",
+            "RECVAULT__MAIL__HOST": "127.0.0.1",
+            "RECVAULT__MAIL__PORT": str(self.box.port),
+            "RECVAULT__MAIL__SECURITY": "none",
+            "RECVAULT__MAIL__SENDER": "archive@company.example",
+            "RECVAULT__MAIL__ALARMS_TO": "watch@company.example",
+            "RECVAULT__MAIL__ATTENTION_ALARM": "1",
+            "RECVAULT__MAIL__DIGEST_TO": "watch@company.example",
+            "RECVAULT__MAIL__DIGEST_AT": "00:00",
         }
 
     def run(self, *words: str | Path) -> str:
@@ -89,7 +105,8 @@ class Machine:
                 process.wait(40)
             finally:
                 process.kill()
-            self.said.append(log.read_bytes())
+            self.log = log.read_bytes()
+            self.said.append(self.log)
 
     def _await(self, client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
         deadline = time.monotonic() + 30
@@ -111,8 +128,17 @@ def everything_happens(home: Path, inputs: Path) -> Machine:
     """A machine on which every journey was walked, stopped again."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        made = Machine(home, inputs, probe.getsockname()[1])
-    set_up(made)
+        port = probe.getsockname()[1]
+    with mail_server() as box:
+        made = Machine(home, inputs, port, box)
+        set_up(made)
+        journeys(made)
+        told_by_mail(made)
+    return made
+
+
+def journeys(made: Machine) -> None:
+    """Every journey, while the archive serves."""
     with made.serving() as client:
         register(made, client)
         recent = uploads(made, client)
@@ -123,7 +149,31 @@ def everything_happens(home: Path, inputs: Path) -> Machine:
         made.run("purge", "--now")
         after_destruction(made, client)
         watching(client)
-    return made
+
+
+def told_by_mail(made: Machine) -> None:
+    """Everything that is mailed: alarms that begin and end, two digests, an invitation, a test message. The clock is moved
+    on, because people are told in days what happens here in seconds."""
+    made.run("mail", "test", PASSING["mail address"])
+    made.run("user", "invite", "zqvera.verifier", "--mail", PASSING["mail address"])
+    environment = {name: value for name, value in made.environment.items() if name.startswith("RECVAULT__")}
+    clock = FixedClock(datetime.now(UTC))
+    before = Path.cwd()
+    os.chdir(made.home)
+    try:
+        with bootstrap.build(load(None, environment), clock=clock) as archive:
+            for _ in range(3):
+                archive.notices.digest()
+                archive.notices.watch("worker-1", [task(clock, wrong={"stopped": 2, "stopped_because": 1})])
+                archive.notices.watch("worker-1", [task(clock)])
+                clock.advance(timedelta(days=1, minutes=1))
+            archive.notices.watch("worker-1", [task(clock)])
+    finally:
+        os.chdir(before)
+
+
+def task(clock: FixedClock, wrong: Mapping[str, int] | None = None) -> TaskState:
+    return TaskState(task="purge", at=clock.now(), wrong=wrong or {})
 
 
 def set_up(made: Machine) -> None:

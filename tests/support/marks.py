@@ -46,6 +46,7 @@ PASSING = {
     "raw line": "zqrawline-first",
     "bad metadata": "zqbadmetadata-v",
     "cursor": "zqcursor-forged",
+    "mail address": "zqinvited@company.example",
     "bad customer": "zqbadcustomer-f",
 }
 """What only requests say: not in a single byte of any file either."""

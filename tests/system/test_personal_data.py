@@ -1,7 +1,7 @@
 """Marked personal data goes through every journey of a real server; afterwards it is looked for where it must not be.
 
-Rule 9: no personal data in logs, audit entries, object names, metrics, certificates, ledger, addresses or headers. The
-register, the classes of the index and the reason of a hold may stand in the database, in their own columns only:
+Rule 9: no personal data in logs, audit entries, object names, metrics, certificates, ledger, mails, addresses or headers.
+The register, the classes of the index and the reason of a hold may stand in the database, in their own columns only:
 ``MAY_STAND`` says which; that each of them is found there shows that the search finds.
 """
 
@@ -84,7 +84,7 @@ def test_the_database_file_holds_nothing_that_is_sealed_or_only_passed_by(machin
 def test_what_the_processes_said(machine: Machine) -> None:
     said = b"\n".join(machine.said)
     assert marks_in(said) == []
-    lines = [json.loads(line) for line in machine.said[-1].splitlines()]
+    lines = [json.loads(line) for line in machine.log.splitlines()]
     requests = [line for line in lines if line["event"] == "request"]
     assert len(requests) > 40 and all(line["request_id"] and line["route"] for line in requests)
 
@@ -115,3 +115,19 @@ def test_destruction_left_no_mark_of_what_it_destroyed(machine: Machine) -> None
         left = connection.execute("SELECT count(*) FROM communications WHERE id = ?", (rows[0][0],)).fetchone()
     assert left == (0,)
     assert marks_in(rows[0][1].encode()) == []
+
+
+def test_mails(machine: Machine) -> None:
+    """The address of who gets a mail stands in its own header and envelope only; the rest holds nothing of anybody."""
+    subjects = [str(mail["Subject"]) for mail in machine.box.mails]
+    for told in ("koeviesti", "salasanan asettaminen", "hälytys alkoi", "jatkuu (", "päättyi (", "päivän yhteenveto"):
+        assert any(told in subject for subject in subjects), (told, subjects)
+    for mail in machine.box.mails:
+        shown = [f"{name}: {value}" for name, value in mail.items() if name != "To"]
+        assert marks_in("\n".join([*shown, str(mail.get_content())]).encode()) == []
+
+
+def test_what_was_mailed_leaves_no_address_behind(machine: Machine) -> None:
+    with database(machine) as connection:
+        rows = connection.execute("SELECT recipient, subject, body, sent_at FROM mails").fetchall()
+    assert len(rows) >= 4 and all(row[:3] == (None, None, None) and row[3] for row in rows)
