@@ -8,7 +8,7 @@ under an unsigned policy, may stop anywhere and goes on where it stopped. An edi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -21,7 +21,7 @@ from recvault.domain.ids import uuid7
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.database.retention import StoredFacts
 from recvault.domain.ports.system import Clock
-from recvault.domain.retention import Ends, Line, Policy, evaluate, explain
+from recvault.domain.retention import Ends, Evaluator, Line, Policy, evaluate, explain
 from recvault.domain.retention.endings import PurposeEnding
 from recvault.domain.retention.standing import NOTHING_STANDS, Standing
 from recvault.domain.retention.statutes import Override
@@ -125,29 +125,33 @@ class RetentionDesk:
         """What putting the policy in force would do to everything stored; ``each`` is told every end that moves, in id
         order. What is stored meanwhile may be missed."""
         now = self._clock.now()
-        trial = Trial(version=policy.version)
-        for stored, standing in self._pages():
-            after = evaluate(policy, standing.over(stored.facts, self._zone), self._zone).destroy_at
-            shift = shift_of(stored.destroy_at, after, now)
-            trial.count(shift, stored.facts.customer_kind, stored.destroy_at, after, self._zone)
-            trial.frozen += shift is Shift.NOW and stored.held
-            if each is not None and shift is not Shift.SAME:
-                each(Moved(id=stored.id, shift=shift, before=stored.destroy_at, after=after))
-        return trial
-
-    def _pages(self) -> Iterator[tuple[StoredFacts, Standing]]:
+        trial, evaluator = Trial(version=policy.version), Evaluator(policy, self._zone)
         seen = ""
         while True:
             with self._database.read() as unit:
-                page = unit.retention.stored_facts(PAGE, after=seen)
-                any_override = bool(page) and bool(unit.retention.overrides())
-                covering = unit.retention.overrides_covering([one.id for one in page]) if any_override else {}
+                page = self._page(unit, seen)
+                moved = [self._tried(evaluator, trial, one, standing, now) for one, standing in page]
+                due = [one.id for one in moved if one.shift is Shift.NOW]
+                trial.frozen += len(unit.holds.covering(due)) if due else 0
+            for one in moved:
+                if each is not None and one.shift is not Shift.SAME:
+                    each(one)
             if not page:
-                return
-            for one in page:
-                overrides = covering.get(one.id)
-                yield one, NOTHING_STANDS if overrides is None else Standing(overrides=overrides)
-            seen = page[-1].id
+                return trial
+            seen = page[-1][0].id
+
+    def _tried(self, evaluator: Evaluator, trial: Trial, one: StoredFacts, standing: Standing, now: datetime) -> Moved:
+        after = evaluator.evaluate(standing.over(one.facts, self._zone)).destroy_at
+        shift = shift_of(one.destroy_at, after, now)
+        trial.count(shift, one.facts.customer_kind, one.destroy_at, after, self._zone)
+        return Moved(id=one.id, shift=shift, before=one.destroy_at, after=after)
+
+    @staticmethod
+    def _page(unit: UnitOfWork, after: str) -> list[tuple[StoredFacts, Standing]]:
+        page = unit.retention.stored_facts(PAGE, after=after)
+        any_override = bool(page) and bool(unit.retention.overrides())
+        covering = unit.retention.overrides_covering([one.id for one in page]) if any_override else {}
+        return [(one, Standing(overrides=covering[one.id]) if one.id in covering else NOTHING_STANDS) for one in page]
 
     # --- applying
 
@@ -156,8 +160,8 @@ class RetentionDesk:
         many batches. Harmless to repeat, and to run by several workers at once."""
         with self._database.read() as unit:
             policy, mark = unit.policies.active(), unit.settings.get(APPLIED)
-        if policy is None or policy.signed_at is None:
-            return Applied(version=None)
+            if policy is None or policy.signed_at is None or self._retention.not_as_signed(unit, [policy.version]):
+                return Applied(version=None)
         if mark is None or mark.get("version") != policy.version:
             mark = {"version": policy.version, "after": "", "done": False}
         looked_at = moved = taken = 0

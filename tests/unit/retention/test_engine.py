@@ -13,7 +13,19 @@ from recvault.domain.communication import Channel, Direction
 from recvault.domain.durations import Period, parse
 from recvault.domain.errors import ConfigurationError
 from recvault.domain.purpose import PURPOSES_WITH_RETENTION
-from recvault.domain.retention import CHANNELS, DIRECTIONS, Ends, Event, Facts, Match, Policy, PurposeEnd, evaluate
+from recvault.domain.retention import (
+    CHANNELS,
+    DIRECTIONS,
+    Ends,
+    Evaluator,
+    Event,
+    Facts,
+    Match,
+    Policy,
+    PurposeEnd,
+    StatuteEnd,
+    evaluate,
+)
 from tests.unit.retention.samples import (
     CONTACT,
     HELSINKI,
@@ -397,3 +409,65 @@ def test_the_shipped_policy_keeps_nothing_over_two_years(known: Facts) -> None:
     result = evaluate(SHIPPED, known, HELSINKI)
     assert result.destroy_at <= after("P24M", known.contact_at)
     assert result.destroy_at.tzinfo is UTC
+
+
+# -- what was fixed at storing, and statutes -----------------------------------------------------------------------
+
+
+@quick
+@given(some_policies(), some_policies(), some_facts())
+def test_no_later_policy_passes_a_cap_or_adds_a_purpose(first: Policy, second: Policy, at_storing: Facts) -> None:
+    stored = evaluate(first, at_storing, HELSINKI)
+    caps = {end.purpose: end.cap_until for end in stored.purposes}
+    later = evaluate(second, replace(at_storing, caps=caps), HELSINKI)
+    assert {end.purpose: end.cap_until for end in later.purposes} == caps | {
+        end.purpose: end.cap_until for end in later.purposes if end.purpose not in caps
+    }
+    assert all(end.purpose in caps or end.rule == "ended" for end in later.purposes)
+    assert later.destroy_at <= max([*caps.values(), at_storing.contact_at])
+    assert all(
+        end.needed_until <= end.cap_until for end in later.purposes if end.purpose in caps and end.rule != "ended"
+    )
+
+
+@quick
+@given(some_policies(), some_facts())
+def test_the_same_policy_says_the_same_of_what_it_stored(kept_by: Policy, at_storing: Facts) -> None:
+    stored = evaluate(kept_by, at_storing, HELSINKI)
+    caps = {end.purpose: end.cap_until for end in stored.purposes}
+    again = evaluate(kept_by, replace(at_storing, caps=caps), HELSINKI)
+    assert (again.destroy_at, again.decided_by) == (stored.destroy_at, stored.decided_by)
+    assert again.purposes == stored.purposes
+
+
+@quick
+@given(some_policies(), some_facts(), moments, moments)
+def test_a_statute_only_raises_and_opens_nothing(
+    kept_by: Policy, known: Facts, until: datetime, other: datetime
+) -> None:
+    without = evaluate(kept_by, known, HELSINKI)
+    statutes = (StatuteEnd(code="one", until=until), StatuteEnd(code="two", until=other, mandatory=False))
+    raised = evaluate(kept_by, replace(known, statutes=statutes), HELSINKI)
+    assert raised.destroy_at == max(without.destroy_at, until, other)
+    assert raised.purposes == without.purposes
+    assert raised.needed_until == without.destroy_at
+    assert raised == evaluate(kept_by, replace(known, statutes=statutes[::-1]), HELSINKI)
+
+
+@quick
+@given(some_policies(), st.lists(some_facts(), max_size=6))
+def test_the_evaluator_of_many_says_what_the_one_says(kept_by: Policy, many: list[Facts]) -> None:
+    for limit in (1, 1000):
+        evaluator = Evaluator(kept_by, HELSINKI, limit=limit)
+        assert [evaluator.evaluate(one) for one in many] == [evaluate(kept_by, one, HELSINKI) for one in many]
+
+
+def test_a_purpose_that_no_rule_keeps_any_more_is_not_forgotten() -> None:
+    caps = {"verification": after("P6M"), "training": after("P3M")}
+    only_verification = policy(rule("any"))
+    result = evaluate(only_verification, facts(caps=caps), HELSINKI)
+    training = by_purpose(result)["training"]
+    assert (training.rule, training.needed_until, training.cap_until) == ("no-rule", CONTACT, after("P3M"))
+    assert result.live(CONTACT) == {"verification"}
+    nothing_left = evaluate(only_verification, facts(caps={"training": after("P3M")}), HELSINKI)
+    assert (nothing_left.destroy_at, nothing_left.decided_by) == (CONTACT, "no-rule")

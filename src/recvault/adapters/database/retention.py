@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, or_, select, update
+from sqlalchemy import Row, select, update
 
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
@@ -18,7 +18,6 @@ from recvault.adapters.database.tables import (
     communications,
     ending_items,
     endings,
-    holds,
     overrides,
     purposes,
     tags,
@@ -182,12 +181,8 @@ class SqlRetention:
 
     def stored_facts(self, limit: int, *, after: str = "") -> list[StoredFacts]:
         """See the port."""
-        held: ColumnElement[bool] = or_(
-            exists().where(holds.c.released_at.is_(None), holds.c.communication_id == _c.id),
-            exists().where(holds.c.released_at.is_(None), holds.c.customer_id == _c.customer_id),
-        )
         rows = self._session.rows(
-            select(*(communications.c[name] for name in _FACTS), held.label("held"))
+            select(*(communications.c[name] for name in _FACTS))
             .where(_c.id > after, _STORED)
             .order_by(_c.id)
             .limit(limit)
@@ -270,6 +265,4 @@ def _stored(row: Any, tagged: Iterable[str], purposes_of: Iterable[Row[Any]]) ->
         do_not_keep_at=row.do_not_keep_at,
         caps={one.purpose: one.cap_until for one in records},
     )
-    return StoredFacts(
-        id=row.id, facts=facts, destroy_at=row.destroy_at, policy_version=row.policy_version, held=row.held
-    )
+    return StoredFacts(id=row.id, facts=facts, destroy_at=row.destroy_at, policy_version=row.policy_version)

@@ -8,7 +8,7 @@ one is put in force. Pure: no clock, no input or output. Holds are decided elsew
 from __future__ import annotations
 
 from recvault.domain.retention.checks import Problem, check
-from recvault.domain.retention.engine import Ends, PurposeEnd, evaluate
+from recvault.domain.retention.engine import Ends, Evaluator, PurposeEnd, evaluate
 from recvault.domain.retention.explaining import Line, explain
 from recvault.domain.retention.facts import Facts, StatuteEnd
 from recvault.domain.retention.policy import (
@@ -33,6 +33,7 @@ __all__ = [
     "Ceiling",
     "DoNotKeep",
     "Ends",
+    "Evaluator",
     "Event",
     "Facts",
     "Line",

@@ -76,8 +76,60 @@ def evaluate(policy: Policy, facts: Facts, zone: tzinfo) -> Ends:
 
     ConfigurationError when no rule matches, which a policy that passed ``check`` cannot bring about.
     """
+    return _evaluate(policy, winning_rules(policy, facts), facts, zone)
+
+
+class Evaluator:
+    """The same for many communications: which rules win is remembered for facts that match alike. ``limit`` kinds of
+    facts at most, so that memory does not grow with rows."""
+
+    def __init__(self, policy: Policy, zone: tzinfo, *, limit: int = 10_000) -> None:
+        self._policy = policy
+        self._zone = zone
+        self._limit = limit
+        self._lengths = sorted(
+            {
+                rule.match.shorter_than.exact.total_seconds()
+                for rule in policy.rules
+                if rule.match.shorter_than is not None
+            }
+        )
+        self._winners: dict[tuple[object, ...], tuple[Rule, ...]] = {}
+
+    def evaluate(self, facts: Facts) -> Ends:
+        """What :func:`evaluate` says of them."""
+        key = self._key(facts)
+        winners = self._winners.get(key)
+        if winners is None:
+            winners = winning_rules(self._policy, facts)
+            if len(self._winners) >= self._limit:
+                self._winners.clear()
+            self._winners[key] = winners
+        return _evaluate(self._policy, winners, facts, self._zone)
+
+    def _key(self, facts: Facts) -> tuple[object, ...]:
+        """Everything that a rule can match on."""
+        seconds = facts.duration_seconds
+        return (
+            facts.channel,
+            facts.direction,
+            facts.queue,
+            facts.team,
+            facts.tags,
+            facts.source,
+            facts.customer_kind,
+            facts.has_case,
+            facts.answered,
+            facts.empty,
+            facts.quarantined,
+            bool(facts.releases),
+            None if seconds is None else sum(seconds < length for length in self._lengths),
+        )
+
+
+def _evaluate(policy: Policy, matching: tuple[Rule, ...], facts: Facts, zone: tzinfo) -> Ends:
     # 1. One rule for each purpose it was stored for, and its end.
-    winners = [rule for rule in winning_rules(policy, facts) if not facts.caps or str(rule.purpose) in facts.caps]
+    winners = [rule for rule in matching if not facts.caps or str(rule.purpose) in facts.caps]
     ceiling_at = policy.ceiling.keep.add_to(facts.contact_at, zone)
     ends = [_purpose_end(rule, facts, zone, ceiling_at) for rule in winners]
     # 2. The latest end is the end of the whole. (Of equal ones the first purpose is named.)
@@ -141,13 +193,18 @@ def event_moment(event: Event, facts: Facts) -> datetime | None:
 
 
 def _purpose_end(rule: Rule, facts: Facts, zone: tzinfo, ceiling_at: datetime) -> PurposeEnd:
-    ruled = min(rule.cap.add_to(facts.contact_at, zone), ceiling_at)
+    cap_at = rule.cap.add_to(facts.contact_at, zone)
+    ruled = min(cap_at, ceiling_at)
     fixed = facts.caps.get(str(rule.purpose), ruled)
     cap_until = min(ruled, fixed)
     needed_until = cap_until
     event_at = event_moment(rule.from_event, facts)
     if event_at is not None:
-        kept = max(rule.keep.add_to(event_at, zone), rule.at_least.add_to(facts.contact_at, zone))
+        # Most rules keep from the contact until their cap: no need to reckon twice.
+        same = event_at == facts.contact_at and rule.keep == rule.cap
+        kept = cap_at if same else rule.keep.add_to(event_at, zone)
+        if not rule.at_least.is_zero:
+            kept = max(kept, rule.at_least.add_to(facts.contact_at, zone))
         needed_until = min(kept, cap_until)
     ended_at = facts.ended_purposes.get(str(rule.purpose))
     return PurposeEnd(
@@ -175,4 +232,4 @@ def _remembered(facts: Facts, known: set[str], needed_until: datetime) -> list[P
 
 
 def _within(end: PurposeEnd, needed_until: datetime) -> PurposeEnd:
-    return replace(end, needed_until=min(end.needed_until, needed_until))
+    return end if end.needed_until <= needed_until else replace(end, needed_until=needed_until)

@@ -23,6 +23,8 @@ class Standing:
 
     def over(self, facts: Facts, zone: tzinfo) -> Facts:
         """The facts with what stands over them."""
+        if not self.overrides and not self.endings:
+            return facts
         ended = dict(facts.ended_purposes)
         for ending in self.endings:
             ended[ending.purpose] = min(ended.get(ending.purpose, ending.ends_at), ending.ends_at)

@@ -20,7 +20,6 @@ class StoredFacts:
     facts: Facts
     destroy_at: datetime
     policy_version: str
-    held: bool
 
 
 class RetentionRecords(Protocol):
