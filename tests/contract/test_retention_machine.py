@@ -179,7 +179,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(kind=st.integers(0, len(KINDS) - 1))
     def store(self, kind: int) -> None:
-        receipt = self.world.store(f"n{len(self.items)}", **KINDS[kind])
+        receipt = self.world.store(f"n{len(self.items)}", b"RIFF....WAVE a call", **KINDS[kind])
         with self.world.archive.database.read() as unit:
             row = unit.communications.get(receipt.id)
         of_customer = row.customer_id is not None

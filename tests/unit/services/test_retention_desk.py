@@ -229,7 +229,7 @@ def test_the_trial_is_the_outcome(terms: list[tuple[str, str]], steps: list[str]
         {"answered": False},
         {"tags": frozenset({"order"})},
     )
-    ids = [world.store(f"n{n}", **kind).id for n, kind in enumerate(kinds)]
+    ids = [world.store(f"n{n}", b"RIFF....WAVE a call", **kind).id for n, kind in enumerate(kinds)]
     for number, (calls, training) in enumerate(terms):
         for step in steps[number::3]:
             world.later(days=5)
