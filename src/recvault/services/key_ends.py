@@ -141,7 +141,8 @@ class KeyEnds:
                 return  # another worker was quicker
             newest = unit.period_keys.open_for(key.period)
             if newest is None or newest.key_id == key.key_id:
-                self._period_keys.add_generation(unit, _kind(key), key.period)
+                last = unit.period_keys.last_generation(key.period)
+                self._period_keys.add_generation(unit, _kind(key), key.period, after=last)
             unit.period_keys.supersede(key.key_id, at=self._clock.now(), demanded_at=demanded_at)
             self._audit.record(unit, actor=by, act=Act.KEY_SUPERSEDED, target=key.key_id, detail={"reason": reason})
             unit.commit()

@@ -94,10 +94,10 @@ class PeriodKeys:
             unit.commit()
         return key_id
 
-    def add_generation(self, unit: UnitOfWork, kind: str, period: str) -> str | None:
-        """The next generation of a period, in every place of the keyring before its row; None when another transaction
-        has just added it."""
-        generation = unit.period_keys.last_generation(period) + 1
+    def add_generation(self, unit: UnitOfWork, kind: str, period: str, *, after: int) -> str | None:
+        """The next generation of a period ``after`` another, in every place of the keyring before its row; None when
+        another transaction has just added it."""
+        generation = after + 1
         key_id = f"{kind}/{period}/{generation}"
         while self._is_spent(key_id):  # a restored database has forgotten generations that the keyring remembers
             generation += 1
@@ -110,8 +110,9 @@ class PeriodKeys:
 
     def _open_in(self, unit: UnitOfWork, kind: str, period: str) -> str:
         while True:
+            last = unit.period_keys.last_generation(period)  # before the look for an open one: or two would be made
             found = unit.period_keys.open_for(period)
-            made = found.key_id if found is not None else self.add_generation(unit, kind, period)
+            made = found.key_id if found is not None else self.add_generation(unit, kind, period, after=last)
             if made is not None:
                 return made
 

@@ -80,6 +80,6 @@ class Rewrapping:
     def counts(self) -> dict[str, int]:
         """See the port."""
         rows = self._session.rows(
-            select(_c.key_id, func.count()).where(_c.wrapped_key.is_not(None)).group_by(_c.key_id)
+            select(_c.key_id, func.count().label("under")).where(_c.wrapped_key.is_not(None)).group_by(_c.key_id)
         )
-        return dict(row._tuple() for row in rows)
+        return {row.key_id: row.under for row in rows}
