@@ -38,6 +38,7 @@ from recvault.bootstrap.services import (
     reconcile,
     retrieval,
     rules_of_keeping,
+    stopped,
     sweeper,
 )
 from recvault.bootstrap.telling import telling
@@ -83,6 +84,7 @@ from recvault.services.retention_endings import PurposeEndings
 from recvault.services.retention_events import RetentionEvents
 from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import Retrieval
+from recvault.services.stopped import Stopped
 from recvault.services.streams import Streams
 from recvault.services.suspension import Suspensions
 from recvault.services.sweep import Sweeper
@@ -132,6 +134,7 @@ class Archive:
     brakes: Brakes
     training: Training
     purge: Purge
+    stopped: Stopped
     restore: Restore
     backups: Backups
     proof: Proof
@@ -263,6 +266,7 @@ def assemble(
         approvals=approvals(parts, base, custody, brakes.suspensions),
         training=Training(database=database, audit=base.audit, clock=clock),
         purge=ending,
+        stopped=stopped(parts, base, custody),
         suspensions=brakes.suspensions,
         forecast=brakes.forecast,
         brakes=brakes.brakes,

@@ -56,6 +56,7 @@ from recvault.services.retention_events import RetentionEvents
 from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import KeyCache, Retrieval
 from recvault.services.signed_policies import SignedPolicies
+from recvault.services.stopped import Stopped
 from recvault.services.streams import Streams
 from recvault.services.suspension import Suspensions
 from recvault.services.sweep import Sweeper
@@ -299,6 +300,11 @@ def purge(parts: Parts, base: Foundation, custody: Custody, brakes: Brakes) -> P
         brakes=brakes,
         limits=purge_limits(parts.config),
     )
+
+
+def stopped(parts: Parts, base: Foundation, custody: Custody) -> Stopped:
+    """What the purge stopped."""
+    return Stopped(database=parts.database, retention=custody.retention, access=base.access)
 
 
 def backups(parts: Parts, base: Foundation) -> Backups:

@@ -47,6 +47,7 @@ class Act(StrEnum):
     INACCESSIBLE = "destruction:communication:inaccessible"
     COMPLETE = "destruction:communication:complete"
     STOPPED = "destruction:communication:stopped"
+    ITEM_RESUMED = "destruction:communication:resumed"
     RUN_STOPPED = "destruction:run:stopped"
     RUN_CONFIRMED = "destruction:run:confirmed"
     SUSPENDED = "destruction:run:suspended"

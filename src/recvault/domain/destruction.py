@@ -32,6 +32,14 @@ class Trigger(StrEnum):
     REPLAY = "ledger_replay"
 
 
+class WhyResumed(StrEnum):
+    """What a person found who looked at a communication that the purge had stopped."""
+
+    EDIT_EXPLAINED = "edit-explained"
+    DATABASE_RESTORED = "database-restored"
+    DISK_FAULT = "disk-fault"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destruction:
     """The tombstone of one communication. ``facts`` is the frozen evidence taken when it was shredded (JSON values,

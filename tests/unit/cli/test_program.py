@@ -22,7 +22,7 @@ COMMANDS = [
     *("init", "serve", "worker", "doctor", "demo", "ingest", "search", "purge", "hook"),
     *("config check", "config show", "policy show", "policy sign", "hold place", "hold release", "hold list"),
     *("hold report", "approval list", "approval approve", "approval refuse", "approval withdraw"),
-    *("purge suspend", "purge unsuspend", "purge extend", "purge forecast", "purge confirm"),
+    *("purge resume", "purge suspend", "purge unsuspend", "purge extend", "purge forecast", "purge confirm"),
     *("customer import", "customer add", "agent import", "agent list", "source add", "source revoke", "source list"),
     *("user add", "user invite", "user list", "user token", "user disable", "user grant", "mail test", "audit verify"),
     *(

@@ -114,7 +114,7 @@ def _stream(row: Row[Any]) -> StreamRecord:
 def _beside(session: Session, table: Table[Any], ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
     found: dict[str, list[Row[Any]]] = defaultdict(list)
     for batch in batches(ids):
-        for row in session.rows(select(table).where(table.c.communication_id.in_(batch))):
+        for row in session.rows(select(table).where(session.among(table.c.communication_id, batch))):
             found[row.communication_id].append(row)
     if "position" in table.c:
         for rows in found.values():

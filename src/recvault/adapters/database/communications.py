@@ -60,7 +60,9 @@ class SqlCommunications(DueWork):
         customers: set[str | None] = set()
         points: set[str | None] = set()
         for batch in batches(communication_ids):
-            for row in self._session.rows(select(_c.customer_id, _c.contact_point_id).where(_c.id.in_(batch))):
+            for row in self._session.rows(
+                select(_c.customer_id, _c.contact_point_id).where(self._session.among(_c.id, batch))
+            ):
                 customers.add(row.customer_id)
                 points.add(row.contact_point_id)
         return {one for one in customers if one}, {one for one in points if one}
@@ -101,7 +103,7 @@ class SqlCommunications(DueWork):
         for batch in batches(communication_ids):
             self._session.change(
                 update(communications)
-                .where(_c.id.in_(batch), _c.state == State.STORED.value)
+                .where(self._session.among(_c.id, batch), _c.state == State.STORED.value)
                 .values(relationship_ended_at=at)
             )
 
@@ -116,7 +118,7 @@ class SqlCommunications(DueWork):
         for batch in batches(communication_ids):
             rows = self._session.rows(
                 select(wrapped_by.c.communication_id, wrapped_by.c.key_id)
-                .where(wrapped_by.c.communication_id.in_(batch))
+                .where(self._session.among(wrapped_by.c.communication_id, batch))
                 .order_by(wrapped_by.c.communication_id, wrapped_by.c.key_id)
             )
             for communication_id, key_id in rows:
@@ -163,13 +165,13 @@ class SqlCommunications(DueWork):
         """See the port."""
         found: set[str] = set()
         for batch in batches(ids):
-            found.update(self._session.column(select(_c.id).where(_c.id.in_(batch))))
+            found.update(self._session.column(select(_c.id).where(self._session.among(_c.id, batch))))
         return found
 
     def _by_ids(self, ids: Collection[str], *, lock: bool) -> list[Communication]:
         found: list[Communication] = []
         for batch in batches(ids):
-            statement = LOADED.where(_c.id.in_(batch)).order_by(_c.id)
+            statement = LOADED.where(self._session.among(_c.id, batch)).order_by(_c.id)
             if lock:
                 statement = statement.with_for_update(of=communications)
             found += load(self._session, self._session.rows(statement))

@@ -70,7 +70,7 @@ class SqlDestructions:
         """See the port."""
         found: dict[str, Destruction] = {}
         for batch in batches(communication_ids):
-            rows = self._session.rows(select(destructions).where(_d.communication_id.in_(batch)))
+            rows = self._session.rows(select(destructions).where(self._session.among(_d.communication_id, batch)))
             found |= {one.communication_id: one for one in self._load(rows)}
         return found
 
@@ -104,7 +104,7 @@ class SqlDestructions:
         for batch in batches(communication_ids):
             changed += self._session.change(
                 update(destructions)
-                .where(_d.communication_id.in_(batch), _d.stage == _BEFORE[stage].value)
+                .where(self._session.among(_d.communication_id, batch), _d.stage == _BEFORE[stage].value)
                 .values(values)
             )
         if changed != len(communication_ids):
@@ -166,7 +166,7 @@ class SqlDestructions:
         for batch in batches(communication_ids):
             self._session.change(
                 update(destructions)
-                .where(_d.communication_id.in_(batch), _d.inaccessible_at.is_not(None))
+                .where(self._session.among(_d.communication_id, batch), _d.inaccessible_at.is_not(None))
                 .values(looked_for_at=at)
             )
 
@@ -191,7 +191,7 @@ class SqlDestructions:
         for batch in batches([row.communication_id for row in rows]):
             for key in self._session.rows(
                 select(destruction_keys)
-                .where(destruction_keys.c.communication_id.in_(batch))
+                .where(self._session.among(destruction_keys.c.communication_id, batch))
                 .order_by(destruction_keys.c.communication_id, destruction_keys.c.position)
             ):
                 keys.setdefault(key.communication_id, []).append(key.key_id)

@@ -73,7 +73,7 @@ class DueWork:
         for batch in batches(free):
             rows = self._session.rows(
                 update(communications)
-                .where(_c.id.in_(batch))
+                .where(self._session.among(_c.id, batch))
                 .values(claimed_by=worker, lease_until=lease_until, fence=_c.fence + 1)
                 .returning(_c.id, _c.state, _c.fence)
             )
@@ -85,7 +85,7 @@ class DueWork:
         for batch in batches(communication_ids):
             self._session.change(
                 update(communications)
-                .where(_c.id.in_(batch), _c.claimed_by == worker)
+                .where(self._session.among(_c.id, batch), _c.claimed_by == worker)
                 .values(claimed_by=None, lease_until=None)
             )
 
@@ -98,6 +98,11 @@ class DueWork:
         ):
             raise missing("communication")
 
+    def unstop(self, communication_id: str) -> bool:
+        """See the port."""
+        stopped = (_c.id == communication_id, _c.stopped_reason.is_not(None))
+        return bool(self._session.change(update(communications).where(*stopped).values(stopped_reason=None)))
+
     def shred(self, items: Collection[DueItem], *, worker: str) -> None:
         """May be repeated by whoever holds the claims. Keeps source, moment of storing, end, sizes, places,
         policy version, streams, and the keys that ever wrapped the data key; the start becomes the moment of
@@ -108,7 +113,7 @@ class DueWork:
         self._claimed(shredding, items, worker)
         for batch in batches([item.communication_id for item in items]):
             for table in (purposes, tags, attention, releases):
-                self._session.change(delete(table).where(table.c.communication_id.in_(batch)))
+                self._session.change(delete(table).where(self._session.among(table.c.communication_id, batch)))
 
     def remove(self, items: Collection[DueItem], *, worker: str) -> None:
         """Everything that belongs to the rows goes with them."""
@@ -154,7 +159,7 @@ class DueWork:
         for batch in batches(fences):
             rows = self._session.rows(
                 select(_c.id, _c.fence)
-                .where(_c.id.in_(batch), _c.claimed_by == worker)
+                .where(self._session.among(_c.id, batch), _c.claimed_by == worker)
                 .order_by(_c.id)
                 .with_for_update(of=communications)
             )
@@ -168,7 +173,7 @@ class DueWork:
             rows = self._session.rows(
                 select(streams.c.object_name, streams.c.version_id, streams.c.ciphertext_length, _c.stored_at)
                 .join(communications, _c.id == streams.c.communication_id)
-                .where(_c.id.in_(batch))
+                .where(self._session.among(_c.id, batch))
                 .order_by(streams.c.object_name)
             )
             found += [

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Executable, Row, Table, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Executable, Row, Table, Text, any_, func, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from typing_extensions import TypeVarTuple
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 # Both databases take more parameters; plans and locks stay small this way.
-IDS_PER_STATEMENT = 500
+IDS_PER_STATEMENT = 1000
 
 
 def batches(ids: Collection[str]) -> Iterator[list[str]]:
@@ -109,6 +110,12 @@ class Session:
     def finish(self) -> None:
         """Nothing runs from here on."""
         self._finished = True
+
+    def among(self, column: ColumnElement[str], ids: Collection[str]) -> ColumnElement[bool]:
+        """The column is one of the ids; PostgreSQL takes them as one array, where a list would be a parameter for each."""
+        if self.on_postgresql:
+            return column == any_(literal(list(ids), ARRAY(Text())))
+        return column.in_(ids)
 
     @property
     def on_postgresql(self) -> bool:

@@ -14,7 +14,6 @@ import typer
 from recvault.domain.destruction import Destruction, Stage
 from recvault.domain.errors import Conflict, InvalidInput
 from recvault.interfaces.cli.session import Json, answer, archive_of, read_file, table, write_new
-from recvault.services.certificate_checks import verify_certificate
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
@@ -70,6 +69,8 @@ def certificate_list(
 @certificate_commands.command("show")
 def certificate_show(context: typer.Context, communication: str, json_: Json = False) -> None:
     """What the certificates of one destroyed communication say."""
+    from recvault.services.certificate_checks import verify_certificate
+
     with archive_of(context) as archive:
         item, files = _destruction(archive, communication)
         public = archive.certificates.public_key()
@@ -122,6 +123,8 @@ def certificate_verify(
     json_: Json = False,
 ) -> None:
     """Verify a certificate from the file and the public key alone; needs no archive. Ends with 1 when it is not genuine."""
+    from recvault.services.certificate_checks import verify_certificate
+
     body = verify_certificate(read_file(file, CERTIFICATE_LIMIT), raw_public_key(read_file(key, CERTIFICATE_LIMIT)))
     answer({"genuine": True, "certificate": body}, [f"genuine: {file}", *_lines(body)], as_json=json_)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recvault.domain.destruction import WhyResumed
 from recvault.domain.errors import Forbidden, InvalidInput
 from recvault.interfaces.cli.problems import DONE, FAULT, REFUSED
 from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, table
@@ -94,6 +95,23 @@ def _report_lines(report: PurgeReport, *, dry_run: bool) -> list[str]:
             f"unreadable, but objects are still there; the next run tries again: {', '.join(report.unfinished)}"
         )
     return lines
+
+
+@purge_commands.command("resume")
+def resume(
+    context: typer.Context,
+    communication: str,
+    as_: As,
+    reason: Annotated[WhyResumed, typer.Option(help="What the person who looked has found.")],
+    json_: Json = False,
+) -> None:
+    """Let a stopped communication go on: its end is computed again from the policy, and the next purge obeys it."""
+    with archive_of(context, start=True) as archive:
+        row = archive.stopped.resume(actor_named(archive, as_), communication, reason)
+    told = {"communication_id": row.id, "destroy_at": row.destroy_at.isoformat(), "policy": row.policy_version}
+    answer(
+        told, [f"{row.id} goes on; by policy {row.policy_version} it ends on {row.destroy_at:%Y-%m-%d}"], as_json=json_
+    )
 
 
 # --- suspension

@@ -101,6 +101,9 @@ class Communications(Protocol):
     def stop(self, communication_id: str, reason: str) -> None:
         """Takes the item out of automatic destruction until a person looks at it (reason is a stable code)."""
 
+    def unstop(self, communication_id: str) -> bool:
+        """A person has looked: back into automatic destruction. False when it was not stopped."""
+
     def shred(self, items: Collection[DueItem], *, worker: str) -> None:
         """Removes wrapped key, sealed parts, every id and class that could point to a person, purposes, tags; state
         becomes ``destroying``. Conflict when a claim is no longer the worker's: then nothing of the unit can be kept."""
