@@ -95,9 +95,9 @@ def open_mail(config: Config) -> Mail:
 
 
 def desk(config: Config) -> str:
-    """Where people reach the desk."""
-    host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
-    return config.mail.public_url or config.server.public_url or f"http://{host}:{config.server.port}"
+    """Where people reach the desk. It answers on loopback only, so that is where links lead unless somebody says otherwise
+    (a tunnel of their own)."""
+    return config.mail.public_url or f"http://127.0.0.1:{config.server.port}"
 
 
 def _console(line: str) -> None:
