@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from recvault.adapters.database import SqlDatabase, connect, migrate
+from recvault.adapters.database.session import Session
 from recvault.adapters.keyring import FileKeyring
 from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.memory_keyring import MemoryKeyring
@@ -42,6 +43,9 @@ class SteadyDatabase(SqlDatabase):
     clock: FixedClock
 
     def now(self) -> datetime:
+        return self.clock.now()
+
+    def clock_of(self, session: Session) -> datetime:
         return self.clock.now()
 
 

@@ -262,6 +262,11 @@ class FaultyDatabase:
     def witness(self) -> Witness:
         return self._inner.witness()
 
+    @contextmanager
+    def look(self) -> Iterator[UnitOfWork]:
+        with self._inner.look() as unit:
+            yield unit
+
     def now(self) -> datetime:
         return self._inner.now()
 

@@ -298,6 +298,14 @@ class Receipt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What is known of a source's id: the id of what is stored under it, or of what was and is destroyed."""
+
+    stored: str | None = None
+    destroyed: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SearchQuery:
     """Filters of a search; None means any. ``after`` is the keyset position (started_at, id) of the last row seen;
     rows come newest first. ``limit`` rows at most."""

@@ -101,7 +101,7 @@ class Accounts:
 
     def source_of(self, token: str) -> Source:
         """The source behind a bearer token; NotAuthenticated when unknown or revoked."""
-        with self._database.read() as unit:
+        with self._database.look() as unit:
             source = unit.accounts.source_by_token(token_hash(token))
         if source is None or source.revoked_at is not None:
             raise NotAuthenticated("the source's token is unknown or revoked; ask for a new one")

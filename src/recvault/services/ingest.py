@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from recvault.domain.accounts import Source
 from recvault.domain.audit import Act
@@ -26,8 +26,7 @@ from recvault.domain.communication import (
     Communication,
     Draft,
     Receipt,
-    State,
-    StreamRecord,
+    Seen,
 )
 from recvault.domain.errors import (
     Conflict,
@@ -45,16 +44,14 @@ from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.intake.media import decide_media_type
-from recvault.sealing.container import StreamSeal
-from recvault.sealing.fields import seal_fields
-from recvault.sealing.manifest import Manifest, open_manifest, seal_manifest
+from recvault.sealing.manifest import Manifest, open_manifest
 from recvault.services.audit_log import AuditLog
 from recvault.services.customers import Customers, Parties
+from recvault.services.ingest_rows import IngestRows, Origin, Stored, require_announced
 from recvault.services.lost_rows import LostRows
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.retention import Retention
-from recvault.services.sealed_fields import fields_of_draft
 from recvault.services.streams import ORIGINAL, Streams, peek
 
 INDEX_KEY = "index/1"
@@ -72,19 +69,6 @@ class IngestLimits:
     conflict_quota: int = 100
     commit_deadline: timedelta = timedelta(hours=12)
     unset_notice: str = "unset"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Stored:
-    """A sealed stream in the object store that no row names yet."""
-
-    communication_id: str
-    data_key: bytes
-    record: StreamRecord
-    seal: StreamSeal
-    media_type: str
-    media_differs: bool
-    replaces: Communication | None = None
 
 
 class Ingest:
@@ -118,26 +102,30 @@ class Ingest:
         self._clock = clock
         self._entropy = entropy
         self._limits = limits
+        self._rows = IngestRows(
+            retention=retention, places=places, clock=clock, entropy=entropy, unset_notice=limits.unset_notice
+        )
 
     def accept(self, source: Source, draft: Draft, content: Iterable[bytes]) -> Receipt:
         """Stores one communication. Raises ContentMismatch (cut or altered: send again), Conflict (same id, other
         content; kept aside), Destroyed (was here, is gone), NotAuthenticated (token revoked meanwhile), Unavailable."""
         self._places.require_writable()  # 1
-        ref_hash = self._hash_ref(source, draft)
-        known = self._look_up(source, ref_hash)  # 2
+        origin = Origin(source=source, ref_hash=self._hash_ref(source, draft))
+        with self._database.look() as unit:  # nothing rests on it: the commit looks again
+            seen = self._seen(unit, origin)
+            parties = self._customers.resolve(unit, draft)  # 3
+        known = self._known(origin, seen)  # 2
         lost = self._lost_rows.lost(known)
         if lost is not None:
             known = None
         if known is not None and draft.sha256 == self._manifest(known).plaintext_sha256:
             return self._seen_again(source, known, draft, content)
-        with self._database.read() as unit:
-            parties = self._customers.resolve(unit, draft)  # 3
         stored = replace(self._put(draft, content), replaces=lost)  # 4
         try:
-            _require_announced(draft, stored.seal)  # 5
+            require_announced(draft, stored.seal)  # 5
             if known is None:
-                return self._commit(source, draft, ref_hash, parties, stored)  # 6, 7, 8
-            return self._settle_duplicate(source, draft, known, parties, stored)
+                return self._commit(origin, draft, parties, stored)  # 6, 7, 8
+            return self._settle_duplicate(origin, draft, known, parties, stored)
         except DatabaseUnavailable:
             raise  # the commit may have happened: the object stays, the sweeper knows
         except RecvaultError:
@@ -157,16 +145,21 @@ class Ingest:
     def _hash_ref(self, source: Source, draft: Draft) -> bytes:
         return self._keyring.mac(INDEX_KEY, f"{source.id}\0{draft.source_ref}".encode())
 
-    def _look_up(self, source: Source, ref_hash: bytes) -> Communication | None:
-        with self._database.read() as unit:
-            gone = unit.destructions.by_source_ref(source.id, ref_hash)
-            known = unit.communications.by_source_ref(source.id, ref_hash)
-        if gone is not None:
-            self._audit.note(
-                actor=f"source:{source.id}", act=Act.RESENT_AFTER_DESTRUCTION, target=gone.communication_id
-            )
-            raise Destroyed("this communication was stored and has been destroyed; remove it from the spool")
-        return known
+    def _seen(self, unit: UnitOfWork, origin: Origin) -> Seen:
+        return Seen() if origin.ref_hash is None else unit.communications.seen(origin.source.id, origin.ref_hash)
+
+    def _known(self, origin: Origin, seen: Seen) -> Communication | None:
+        """What is stored under the source's id; Destroyed when it was, and is gone."""
+        while seen.destroyed is None and seen.stored is not None:
+            with self._database.read() as unit:
+                if known := unit.communications.find([seen.stored]):
+                    return known[0]
+                seen = self._seen(unit, origin)  # destroyed in this moment
+        if seen.destroyed is None:
+            return None
+        actor = f"source:{origin.source.id}"
+        self._audit.note(actor=actor, act=Act.RESENT_AFTER_DESTRUCTION, target=seen.destroyed)
+        raise Destroyed("this communication was stored and has been destroyed; remove it from the spool")
 
     def _manifest(self, communication: Communication) -> Manifest:
         if communication.sealed_manifest is None:
@@ -175,13 +168,13 @@ class Ingest:
 
     # --- 4: the stream
 
-    def _put(self, draft: Draft, content: Iterable[bytes]) -> _Stored:
+    def _put(self, draft: Draft, content: Iterable[bytes]) -> Stored:
         communication_id = uuid7(self._clock.now(), self._entropy.bytes(10))
         data_key = self._entropy.bytes(32)
         head, chunks = peek(content)
         media_type, differs = decide_media_type(draft.media_type, draft.filename, head)
         record, seal = self._streams.write(communication_id, ORIGINAL, 1, data_key, chunks)
-        return _Stored(
+        return Stored(
             communication_id=communication_id,
             data_key=data_key,
             record=record,
@@ -192,55 +185,44 @@ class Ingest:
 
     # --- 6 and 7: ends, key, commit
 
-    def _commit(
-        self,
-        source: Source,
-        draft: Draft,
-        ref_hash: bytes | None,
-        parties: Parties,
-        stored: _Stored,
-        *,
-        conflict_of: str | None = None,
-    ) -> Receipt:
+    def _commit(self, origin: Origin, draft: Draft, parties: Parties, stored: Stored) -> Receipt:
         for attempt in range(1, COMMIT_TRIES + 1):
-            row = self._row(source, draft, ref_hash, parties, stored, conflict_of)
+            row = self._rows.make(origin, draft, parties, stored)
             key_id = self._period_keys.prepare(row.destroy_at)
             try:
                 wrapped = self._period_keys.wrap(row.id, key_id, stored.data_key)
                 row = replace(row, key_id=key_id, wrapped_key=wrapped)
-                return self._commit_once(source, draft, row, parties, stored)
+                return self._commit_once(draft, row, parties, stored)
             except (Conflict, KeyDestroyed) as fault:  # that the day's key died meanwhile says nothing of the recording
-                winner = None if ref_hash is None else self._look_up(source, ref_hash)
-                if (
-                    winner is not None and self._lost_rows.lost(winner) is None
-                ):  # the same upload was quicker by another way
-                    return self._settle_duplicate(source, draft, winner, parties, stored)
+                self._period_keys.forget(row.destroy_at)
+                with self._database.read() as unit:
+                    seen = self._seen(unit, origin)
+                    parties = self._customers.resolve(unit, draft)
+                winner = self._known(origin, seen)
+                if winner is not None and self._lost_rows.lost(winner) is None:  # the same upload was quicker by another way
+                    return self._settle_duplicate(origin, draft, winner, parties, stored)
                 if attempt == COMMIT_TRIES:  # no refusal: a recording that is intact is taken the next time
                     raise Unavailable("keys or register changed under the upload each time; send it again") from fault
-                with self._database.read() as unit:
-                    parties = self._customers.resolve(unit, draft)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _commit_once(
-        self, source: Source, draft: Draft, row: Communication, parties: Parties, stored: _Stored
-    ) -> Receipt:
+    def _commit_once(self, draft: Draft, row: Communication, parties: Parties, stored: Stored) -> Receipt:
         receipt = Receipt.of(row, stored.seal.plaintext_sha256)
-        self._require_in_time(row.id)
         try:
             with self._database.begin() as unit:
-                if unit.accounts.share_source(source.id).revoked_at is not None:
+                if unit.accounts.share_source(row.source_id).revoked_at is not None:
                     raise NotAuthenticated("the source's token was revoked during the upload; nothing was stored")
                 row = replace(row, contact_point_id=self._guard(unit, draft, parties))
                 self._retention.require_current(unit, row)
                 if stored.replaces is not None:
                     self._lost_rows.let_go(unit, stored.replaces)
                 self._period_keys.share(unit, row.key_id)
+                self._require_in_time(unit, row.id)
+                if row.conflict_of is not None:
+                    unit.communications.add_attention(row.conflict_of, [Attention.CONFLICTING_CONTENT])
+                self._record(unit, row)
                 unit.communications.add(row)
                 if stored.replaces is not None:
                     self._lost_rows.hand_on(unit, stored.replaces, row)
-                if row.conflict_of is not None:
-                    unit.communications.add_attention(row.conflict_of, [Attention.CONFLICTING_CONTENT])
-                self._record(unit, source, row)
                 unit.commit()
         except DatabaseUnavailable:
             self._require_committed(row.id)
@@ -266,20 +248,19 @@ class Ingest:
             if not unit.communications.existing_ids([communication_id]):
                 raise DatabaseUnavailable("the database did not confirm the upload; send it again")
 
-    def _require_in_time(self, communication_id: str) -> None:
+    def _require_in_time(self, unit: UnitOfWork, communication_id: str) -> None:
         """Unavailable otherwise: nothing is wrong with the recording. By the database's clock too, which all hosts share:
-        what a host whose clock is behind has named looks old to the sweeper from the start. Outside the transaction,
-        since it takes a connection of its own."""
+        what a host whose clock is behind has named looks old to the sweeper from the start."""
         began = uuid7_time(communication_id)
         if self._clock.now() - began > self._limits.commit_deadline:
             raise Unavailable("the upload took longer than the commit deadline; send it again")
-        if self._database.now() - began > self._limits.commit_deadline:
+        if unit.now() - began > self._limits.commit_deadline:
             raise Unavailable("the clock of this host is hours behind the database's; set it right, then send it again")
 
-    def _record(self, unit: UnitOfWork, source: Source, row: Communication) -> None:
+    def _record(self, unit: UnitOfWork, row: Communication) -> None:
         self._audit.record(
             unit,
-            actor=f"source:{source.id}",
+            actor=f"source:{row.source_id}",
             act=Act.STORED if row.conflict_of is None else Act.CONFLICT,
             target=row.id,
             detail={
@@ -293,69 +274,6 @@ class Ingest:
             },
         )
 
-    def _row(
-        self,
-        source: Source,
-        draft: Draft,
-        ref_hash: bytes | None,
-        parties: Parties,
-        stored: _Stored,
-        conflict_of: str | None,
-    ) -> Communication:
-        now = self._clock.now()
-        place = self._places.record()
-        notice = draft.notice_ref or source.notice_ref
-        blank = Communication(
-            id=stored.communication_id,
-            source_id=source.id,
-            source_ref_hash=ref_hash,
-            conflict_of=conflict_of,
-            channel=draft.channel,
-            direction=draft.direction,
-            started_at=draft.started_at,
-            ended_at=draft.ended_at,
-            stored_at=now,
-            customer_id=parties.customer_id,
-            customer_kind=parties.customer_kind,
-            contact_point_id=None,
-            agent_id=parties.agent_id,
-            team=draft.team or parties.team,
-            queue=draft.queue,
-            case_ref=draft.case_ref,
-            tags=draft.tags,
-            answered=draft.answered,
-            media_type=stored.media_type,
-            notice_ref=notice or self._limits.unset_notice,
-            balancing_ref=source.balancing_ref or self._limits.unset_notice,
-            length=stored.seal.plaintext_length,
-            policy_version="",
-            destroy_at=now,
-            purposes=(),
-            attention=frozenset(),
-            state=State.STORED,
-            key_id="",
-            wrapped_key=None,
-            sealed_fields=seal_fields(
-                stored.data_key, stored.communication_id, fields_of_draft(draft), self._entropy.bytes(12)
-            ),
-            sealed_manifest=seal_manifest(
-                stored.data_key,
-                Manifest(
-                    communication=stored.communication_id,
-                    streams=(stored.record,),
-                    plaintext_sha256=stored.seal.plaintext_sha256,
-                ),
-                self._entropy.bytes(12),
-            ),
-            streams=(stored.record,),
-            place_declared=place.declared,
-            place_observed=place.observed,
-            do_not_keep_at=now if self._retention.asks_not_to_keep(draft.tags) else None,
-            relationship_ended_at=parties.relationship_ended_at,
-        )
-        row = self._retention.with_ends(blank, standing=parties.standing)
-        return replace(row, attention=_marks(draft, parties, stored, row, now, has_notice=bool(notice)))
-
     # --- uploads seen before
 
     def _seen_again(self, source: Source, known: Communication, draft: Draft, content: Iterable[bytes]) -> Receipt:
@@ -368,14 +286,14 @@ class Ingest:
         return self._first_receipt(source, known, digest.hexdigest())
 
     def _settle_duplicate(
-        self, source: Source, draft: Draft, known: Communication, parties: Parties, stored: _Stored
+        self, origin: Origin, draft: Draft, known: Communication, parties: Parties, stored: Stored
     ) -> Receipt:
         """Same source id: the same content gives the first receipt, other content is kept aside and refused."""
         if self._manifest(known).plaintext_sha256 == stored.seal.plaintext_sha256:
             self._streams.discard(stored.communication_id)
-            return self._first_receipt(source, known, stored.seal.plaintext_sha256)
+            return self._first_receipt(origin.source, known, stored.seal.plaintext_sha256)
         with self._database.read() as unit:
-            aside = unit.communications.conflicts_of_source(source.id)
+            aside = unit.communications.conflicts_of_source(origin.source.id)
             others = unit.communications.conflicts_with(known.id)
         for other in others:
             if self._manifest(other).plaintext_sha256 == stored.seal.plaintext_sha256:  # its 409 was lost
@@ -386,35 +304,9 @@ class Ingest:
                 "this id is stored with other content, and the quota of conflicting uploads of this source is full; "
                 "give each communication an id of its own, then have a person settle those kept aside"
             )
-        kept = self._commit(source, draft, None, parties, stored, conflict_of=known.id)
+        kept = self._commit(replace(origin, ref_hash=None, conflict_of=known.id), draft, parties, stored)
         raise ConflictKeptAside(kept.id)
 
     def _first_receipt(self, source: Source, known: Communication, sha256: str) -> Receipt:
         self._audit.note(actor=f"source:{source.id}", act=Act.STORED_AGAIN, target=known.id)
         return replace(Receipt.of(known, sha256), already_stored=True)
-
-
-def _require_announced(draft: Draft, seal: StreamSeal) -> None:
-    if draft.length is not None and draft.length != seal.plaintext_length:
-        raise ContentMismatch(
-            f"{seal.plaintext_length} bytes came, {draft.length} were announced; the upload was cut or grew: send it again"
-        )
-    if draft.sha256 is not None and draft.sha256 != seal.plaintext_sha256:
-        raise ContentMismatch("the content does not have the digest that was announced; send it again")
-
-
-def _marks(
-    draft: Draft, parties: Parties, stored: _Stored, row: Communication, now: datetime, *, has_notice: bool
-) -> frozenset[Attention]:
-    marks = set(draft.attention) | set(parties.marks)
-    if not has_notice:
-        marks.add(Attention.NO_NOTICE)
-    if row.length == 0:
-        marks.add(Attention.EMPTY_CONTENT)
-    if stored.media_differs:
-        marks.add(Attention.MEDIA_TYPE_DIFFERS)
-    if row.conflict_of is not None:
-        marks.add(Attention.CONFLICTING_CONTENT)
-    if row.destroy_at <= now:
-        marks.add(Attention.OVERDUE_ON_ARRIVAL)
-    return frozenset(marks)

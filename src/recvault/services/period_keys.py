@@ -24,6 +24,9 @@ from recvault.services.audit_log import AuditLog
 
 ACTOR = "system:keys"
 
+REMEMBERED = 4096
+"""Days whose open key a process remembers."""
+
 
 class PeriodKeys:
     """Chooses, makes and shares the keys that wrap data keys."""
@@ -34,14 +37,28 @@ class PeriodKeys:
         self._audit = audit
         self._clock = clock
         self._zone = zone
+        self._remembered: dict[str, str] = {}
 
     def prepare(self, destroy_at: datetime) -> str:
-        """The id of an open key for the day of ``destroy_at``; made, and confirmed by every replica, when there is none."""
-        return self.open_key("day", destroy_at.astimezone(self._zone).date().isoformat())
+        """The id of an open key for the day of ``destroy_at``; made, and confirmed by every replica, when there is none.
+        It is remembered, and may have been superseded since: :meth:`share` is the truth, and :meth:`forget` what to do
+        then."""
+        period = self._day(destroy_at)
+        known = self._remembered.get(period)
+        if known is None:
+            known = self.open_key("day", period)
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            self._remembered[period] = known
+        return known
+
+    def forget(self, destroy_at: datetime) -> None:
+        """The next :meth:`prepare` asks the database again."""
+        self._remembered.pop(self._day(destroy_at), None)
 
     def prepare_in(self, unit: UnitOfWork, destroy_at: datetime) -> str:
         """The same inside the caller's transaction (another maker of the same key then waits for its end)."""
-        return self._open_in(unit, "day", destroy_at.astimezone(self._zone).date().isoformat())
+        return self._open_in(unit, "day", self._day(destroy_at))
 
     def wrap(self, communication_id: str, key_id: str, data_key: bytes) -> bytes:
         """The data key under ``key_id``, bound to its communication."""
@@ -55,8 +72,13 @@ class PeriodKeys:
         return self._keyring.unwrap(communication.key_id, communication.wrapped_key, aad)
 
     def share(self, unit: UnitOfWork, key_id: str) -> None:
-        """Keeps the key open until the caller's transaction ends; Conflict when it began to close (prepare again)."""
-        if state_of(unit.period_keys.share(key_id)) is not KeyState.OPEN:
+        """Keeps the key open until the caller's transaction ends; Conflict when it began to close or is not there
+        (prepare again)."""
+        try:
+            key = unit.period_keys.share(key_id)
+        except NotFound as fault:  # remembered from before the database was restored
+            raise Conflict("the day's key is not known any more; the same request works again at once") from fault
+        if state_of(key) is not KeyState.OPEN:
             raise Conflict("the day's key is closing; the same request works again at once")
 
     def rewrap(self, unit: UnitOfWork, communication: Communication, key_id: str) -> None:
@@ -67,6 +89,9 @@ class PeriodKeys:
         wrapped = self.wrap(communication.id, key_id, self.unwrap(communication))
         unit.communications.rewrap(communication.id, key_id=key_id, wrapped_key=wrapped)
         unit.period_keys.depart(communication.key_id, self._clock.now())
+
+    def _day(self, destroy_at: datetime) -> str:
+        return destroy_at.astimezone(self._zone).date().isoformat()
 
     def gone_since(self, key_ids: Collection[str]) -> dict[str, datetime]:
         """Since when each of the keys is gone from every place, by the keyring's own word; those that may still open are

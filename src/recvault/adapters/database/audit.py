@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
 
-from recvault.adapters.database.bulk import insert_many
+from recvault.adapters.database.bulk import FEW, insert_many
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.tables import audit_entries, audit_head
 from recvault.domain.audit import Act, ChainHead, Entry, SequencedEntry
@@ -24,15 +24,15 @@ class SqlAuditLog:
         self._session = session
 
     def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
-        """See the port. Conflict when an id exists."""
-        insert_many(
-            self._session,
-            audit_entries,
-            (
-                {name: getattr(entry, name) for name in _PLAIN} | {"act": entry.act.value, "leaf": leaf}
-                for entry, leaf in entries
-            ),
-        )
+        """See the port. Conflict when an id exists, at the latest with the commit."""
+        rows = [
+            {name: getattr(entry, name) for name in _PLAIN} | {"act": entry.act.value, "leaf": leaf}
+            for entry, leaf in entries
+        ]
+        if len(rows) < FEW:
+            self._session.insert_soon(audit_entries, rows)
+        else:
+            insert_many(self._session, audit_entries, rows)
 
     def unsequenced(self, limit: int) -> list[tuple[Entry, bytes]]:
         """See the port."""

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Row, Select, Table, select
 
 from recvault.adapters.database.session import Session, batches
-from recvault.adapters.database.tables import attention, communications, purposes, streams, tags
+from recvault.adapters.database.tables import attention, communications, purposes, streams, tags, wrapped_by
+from recvault.adapters.database.together import Addition
 from recvault.domain.communication import (
     Attention,
     Channel,
@@ -42,43 +43,52 @@ _PURPOSE = ("purpose", "needed_until", "rule", "cap_until", "ended_at")
 LOADED: Select[Any] = select(*(communications.c[name] for name in (*_PLAIN, "channel", "direction", "state")))
 
 
-def insert(session: Session, communication: Communication) -> None:
+def additions(communication: Communication) -> list[Addition]:
     """The row and everything beside it."""
+    item = {"communication_id": communication.id}
     row = {name: getattr(communication, name) for name in _PLAIN}
     row["channel"] = communication.channel.value
     row["direction"] = communication.direction.value
     row["state"] = communication.state.value
-    session.insert(communications, row)
-    insert_purposes(session, communication.id, communication.purposes)
-    session.insert(tags, ({"communication_id": communication.id, "tag": tag} for tag in sorted(communication.tags)))
-    insert_attention(session, communication.id, communication.attention)
-    session.insert(
-        streams,
+    beside: list[tuple[Table[Any], list[dict[str, Any]]]] = [
+        (purposes, _purpose_rows(communication.id, communication.purposes)),
+        (tags, [item | {"tag": tag} for tag in sorted(communication.tags)]),
+        (attention, _attention_rows(communication.id, communication.attention)),
         (
-            {"communication_id": communication.id, "position": position}
-            | {name: getattr(stream, name) for name in _STREAM}
-            for position, stream in enumerate(communication.streams)
+            streams,
+            [
+                item | {"position": position} | {name: getattr(stream, name) for name in _STREAM}
+                for position, stream in enumerate(communication.streams)
+            ],
         ),
-    )
+        (wrapped_by, [item | {"key_id": communication.key_id}]),
+    ]
+    return [
+        Addition(table=communications, rows=[row]),
+        *(Addition(table=table, rows=rows) for table, rows in beside),
+    ]
 
 
 def insert_purposes(session: Session, communication_id: str, records: Sequence[PurposeRecord]) -> None:
     """The purposes in their order."""
-    session.insert(
-        purposes,
-        (
-            {"communication_id": communication_id, "position": position}
-            | {name: getattr(record, name) for name in _PURPOSE}
-            for position, record in enumerate(records)
-        ),
-    )
+    session.insert(purposes, _purpose_rows(communication_id, records))
 
 
 def insert_attention(session: Session, communication_id: str, marks: Iterable[Attention]) -> None:
     """Those of the marks that are not there yet."""
-    session.insert_missing(
-        attention, ({"communication_id": communication_id, "mark": mark.value} for mark in sorted(set(marks)))
-    )
+    session.insert_missing(attention, _attention_rows(communication_id, marks))
+
+
+def _purpose_rows(communication_id: str, records: Sequence[PurposeRecord]) -> list[dict[str, Any]]:
+    return [
+        {"communication_id": communication_id, "position": position}
+        | {name: getattr(record, name) for name in _PURPOSE}
+        for position, record in enumerate(records)
+    ]
+
+
+def _attention_rows(communication_id: str, marks: Iterable[Attention]) -> list[dict[str, Any]]:
+    return [{"communication_id": communication_id, "mark": mark.value} for mark in sorted(set(marks))]
 
 
 def load(session: Session, rows: Sequence[Row[Any]]) -> list[Communication]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, update
 
 from recvault.adapters.database import search
 from recvault.adapters.database.communication_rows import (
     LOADED,
-    insert,
+    additions,
     insert_attention,
     insert_purposes,
     load,
@@ -18,17 +18,33 @@ from recvault.adapters.database.communication_rows import (
 from recvault.adapters.database.due import DueWork
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import batches
-from recvault.adapters.database.tables import attention, communications, purposes, wrapped_by
+from recvault.adapters.database.tables import attention, communications, destructions, purposes, wrapped_by
+from recvault.adapters.database.types import TEXT
 from recvault.domain.communication import (
     Attention,
     Communication,
     PurposeRecord,
     SearchQuery,
+    Seen,
     State,
     VisibleSet,
 )
 
 _c = communications.c
+
+_SEEN = select(
+    select(_c.id)
+    .where(_c.source_id == bindparam("source", type_=TEXT), _c.source_ref_hash == bindparam("hash"))
+    .scalar_subquery(),
+    select(destructions.c.communication_id)
+    .where(
+        destructions.c.source_id == bindparam("source", type_=TEXT),
+        destructions.c.source_ref_hash == bindparam("hash"),
+    )
+    .order_by(destructions.c.shredded_at.desc(), destructions.c.communication_id.desc())
+    .limit(1)
+    .scalar_subquery(),
+)
 
 
 class SqlCommunications(DueWork):
@@ -36,8 +52,7 @@ class SqlCommunications(DueWork):
 
     def add(self, communication: Communication) -> None:
         """See the port."""
-        insert(self._session, communication)
-        self._remember_key(communication.id, communication.key_id)
+        self._session.insert_together(*additions(communication))
 
     def get(self, communication_id: str) -> Communication:
         """See the port."""
@@ -70,6 +85,11 @@ class SqlCommunications(DueWork):
     def lock(self, communication_ids: Collection[str]) -> list[Communication]:
         """See the port."""
         return self._by_ids(communication_ids, lock=True)
+
+    def seen(self, source_id: str, source_ref_hash: bytes) -> Seen:
+        """See the port."""
+        row = self._session.first(_SEEN, {"source": source_id, "hash": source_ref_hash})
+        return Seen(stored=row[0], destroyed=row[1]) if row is not None else Seen()
 
     def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Communication | None:
         """See the port."""

@@ -6,13 +6,14 @@ that reads sees one snapshot and cannot write; a database whose schema is newer 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.exc import SQLAlchemyError
 
+from recvault.adapters.database import beginning
+from recvault.adapters.database.beginning import begun, leave
 from recvault.adapters.database.engines import (
     MIGRATING,
     READING,
@@ -33,6 +34,8 @@ from recvault.domain.errors import RecvaultError
 from recvault.domain.incarnation import Witness
 from recvault.domain.ports.database import Judge
 
+_CLOCK = select(func.clock_timestamp(type_=Moment()))
+
 
 class SqlDatabase:
     """Implements the port's ``Database`` on PostgreSQL and SQLite; safe to share between threads."""
@@ -43,10 +46,7 @@ class SqlDatabase:
         self._read_gate = read_gate
         self._door: Door | None = None
         self._leave = Leave()
-        if self.is_postgresql:
-            self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        else:
-            self._reader = engine.execution_options(**{READING: True})
+        self._reader = engine.execution_options(**{READING: True})
 
     @property
     def is_postgresql(self) -> bool:
@@ -74,12 +74,20 @@ class SqlDatabase:
         with self._transaction(self._reader, self._read_gate) as connection:
             return witness(connection)
 
+    def look(self) -> AbstractContextManager[SqlUnitOfWork]:
+        """Single statements that read, each for itself: see the port. On SQLite the same as :meth:`read`."""
+        return self._looking(self._looker) if self.is_postgresql else self.read()
+
     def now(self) -> datetime:
         """The database's clock, UTC (on SQLite the machine's)."""
         if not self.is_postgresql:
             return datetime.now(UTC)
-        with self._transaction(self._reader, self._read_gate) as connection:
-            return attempt(lambda: connection.execute(select(func.clock_timestamp(type_=Moment()))).scalar_one())
+        with self._looking(lambda: attempt(lambda: begun(self._engine, None))) as unit:
+            return unit.now()
+
+    def clock_of(self, session: Session) -> datetime:
+        """The database's clock as a transaction sees it now."""
+        return session.one(_CLOCK) if self.is_postgresql else datetime.now(UTC)
 
     def check(self) -> None:
         """One round trip; DatabaseUnavailable, and DatabaseBehind when it may not be served."""
@@ -115,7 +123,7 @@ class SqlDatabase:
             self._admit(connection)
             session = Session(connection)
             try:
-                yield SqlUnitOfWork(session)
+                yield SqlUnitOfWork(session, clock=self.clock_of)
             finally:
                 session.finish()
 
@@ -124,14 +132,35 @@ class SqlDatabase:
             self._door.admit(connection)
 
     @contextmanager
+    def _looking(self, connecting: Callable[[], Connection]) -> Iterator[SqlUnitOfWork]:
+        session = Session(connecting(), renew=connecting)
+        try:
+            yield SqlUnitOfWork(session, clock=self.clock_of)
+        finally:
+            session.finish()
+            leave(session.connection, kept=False)
+
+    def _looker(self) -> Connection:
+        connection = attempt(lambda: begun(self._engine, None))
+        try:
+            self._admit(connection)
+        except RecvaultError:
+            leave(connection, kept=False)
+            raise
+        return connection
+
+    @contextmanager
     def _transaction(self, engine: Engine, gate: Gate | None) -> Iterator[Connection]:
+        reading = engine is self._reader
+        order = (beginning.READING if reading else beginning.WRITING) if self.is_postgresql else None
         with gate.passing() if gate is not None else nullcontext():
-            connection = attempt(engine.connect)
+            connection = attempt(lambda: begun(engine, order))
+            kept = False
             try:
-                attempt(connection.begin)
                 yield connection
+                kept = reading
             finally:
-                _leave(connection)
+                leave(connection, kept=kept)
 
 
 def connect(
@@ -170,15 +199,3 @@ def connect(
         database.close()
         raise
     return database
-
-
-def _leave(connection: Connection) -> None:
-    """Rolls back what was not committed and gives the connection back. When even that fails the connection is
-    broken: the server has rolled back by itself, and the pool has dropped it. What the body raised goes on unhidden.
-    """
-    try:
-        connection.close()
-    except SQLAlchemyError:
-        if not connection.closed:
-            connection.invalidate()
-            connection.close()

@@ -1,10 +1,10 @@
 """Engines for the two databases, set up so that neither can lose or leak what it was given.
 
 PostgreSQL: psycopg 3, UTC, statement and lock timeouts, durable commits even where the server's default is
-lax. SQLite: WAL with ``synchronous=FULL`` (a commit is on the disk), foreign keys enforced, deleted content
-overwritten (``secure_delete``), temporary tables in memory, file mode 0600; the driver's own transaction
-handling is switched off and every transaction starts here: BEGIN IMMEDIATE to write, BEGIN with
-``query_only`` to read.
+lax; transactions begin in :mod:`beginning`. SQLite: WAL with ``synchronous=FULL`` (a commit is on the disk),
+foreign keys enforced, deleted content overwritten (``secure_delete``), temporary tables in memory, file mode
+0600; the driver's own transaction handling is switched off and every transaction starts here: BEGIN IMMEDIATE
+to write, BEGIN with ``query_only`` to read.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from recvault.adapters.database.beginning import watch_server
 from recvault.adapters.database.incarnation import watch_file
 from recvault.domain.errors import ConfigurationError
 
@@ -79,10 +80,9 @@ def postgresql_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=connect_timeout_seconds,
-        pool_pre_ping=True,
         hide_parameters=True,
-        isolation_level="READ COMMITTED",
         connect_args={
+            "autocommit": True,
             "connect_timeout": max(1, math.ceil(connect_timeout_seconds)),
             "application_name": "recvault",
             "options": options,
@@ -92,6 +92,7 @@ def postgresql_engine(
         },
     )
     event.listen(engine, "connect", _commit_durably)
+    watch_server(engine)
     return engine
 
 
@@ -167,7 +168,6 @@ def _begin(connection: Connection) -> None:
 
 def _commit_durably(connection: Any, _record: object) -> None:
     connection.execute(_SYNCHRONOUS)
-    connection.commit()
 
 
 def refuse_dangling(connection: Connection) -> None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, literal, or_, select, update
 
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.rewrapping import Rewrapping
 from recvault.adapters.database.tables import destruction_keys, destructions, key_departures, period_keys
-from recvault.adapters.database.types import Moment
+from recvault.adapters.database.types import TEXT, Moment
 from recvault.domain.accounts import PeriodKey
 
 _k = period_keys.c
+_SHARED = select(period_keys).where(_k.key_id == bindparam("key", type_=TEXT)).with_for_update(read=True)
 _DAY, _MONTH = len("2026-11-22"), len("2026-11")
 
 
@@ -57,11 +59,11 @@ class SqlPeriodKeys(Rewrapping):
 
     def share(self, key_id: str) -> PeriodKey:
         """See the port."""
-        return self._locked(key_id, shared=True)
+        return _found(self._session.first(_SHARED, {"key": key_id}))
 
     def lock(self, key_id: str) -> PeriodKey:
         """See the port."""
-        return self._locked(key_id, shared=False)
+        return _found(self._session.first(select(period_keys).where(_k.key_id == key_id).with_for_update()))
 
     def supersede(self, key_id: str, *, at: datetime, demanded_at: datetime) -> None:
         """The first moment stands. NotFound when unknown."""
@@ -142,13 +144,13 @@ class SqlPeriodKeys(Rewrapping):
         rows = self._session.rows(select(period_keys).where(*conditions).order_by(_k.period, _k.generation))
         return [PeriodKey(**row._mapping) for row in rows]
 
-    def _locked(self, key_id: str, *, shared: bool) -> PeriodKey:
-        row = self._session.first(select(period_keys).where(_k.key_id == key_id).with_for_update(read=shared))
-        if row is None:
-            raise missing("period key")
-        return PeriodKey(**row._mapping)
-
     def _mark(self, key_id: str, **moments: datetime) -> None:
         first = {name: func.coalesce(_k[name], literal(at, Moment())) for name, at in moments.items()}
         if not self._session.change(update(period_keys).where(_k.key_id == key_id).values(**first)):
             raise missing("period key")
+
+
+def _found(row: Row[Any] | None) -> PeriodKey:
+    if row is None:
+        raise missing("period key")
+    return PeriodKey(**row._mapping)

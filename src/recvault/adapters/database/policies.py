@@ -14,6 +14,7 @@ from recvault.domain.accounts import SignedPolicy
 from recvault.domain.errors import Conflict
 
 _p = policies.c
+_ACTIVE_VERSION = select(_p.version).order_by(_p.activated_at.desc(), _p.version.desc()).limit(1)
 
 
 class SqlPolicies:
@@ -44,8 +45,7 @@ class SqlPolicies:
 
     def active_version(self) -> str | None:
         """See the port."""
-        statement = select(_p.version).order_by(_p.activated_at.desc(), _p.version.desc()).limit(1)
-        return next(iter(self._session.column(statement)), None)
+        return next(iter(self._session.column(_ACTIVE_VERSION)), None)
 
     def get(self, version: str) -> SignedPolicy:
         """See the port."""

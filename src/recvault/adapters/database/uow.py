@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 
 from recvault.adapters.database.accounts import SqlAccounts
@@ -25,8 +27,9 @@ from recvault.adapters.database.settings import SqlSettings
 class SqlUnitOfWork:
     """Implements the port's ``UnitOfWork``; begun and ended by :class:`engine.SqlDatabase`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, clock: Callable[[Session], datetime]) -> None:
         self._session = session
+        self._clock = clock
 
     @cached_property
     def communications(self) -> SqlCommunications:
@@ -102,6 +105,10 @@ class SqlUnitOfWork:
     def retention(self) -> SqlRetention:
         """Statutory overrides, ended purposes, facts of rows."""
         return SqlRetention(self._session)
+
+    def now(self) -> datetime:
+        """See the port."""
+        return self._clock(self._session)
 
     def commit(self) -> None:
         """Makes it durable; see :meth:`session.Session.commit`."""

@@ -91,6 +91,9 @@ class UnitOfWork(Protocol):
     @property
     def settings(self) -> Settings: ...
 
+    def now(self) -> datetime:
+        """The database's clock, UTC (on SQLite the machine's): the moment of asking, not of the transaction's begin."""
+
     def commit(self) -> None:
         """Makes it durable; DatabaseUnavailable when the outcome is unknown (look it up, never undo)."""
 
@@ -113,6 +116,10 @@ class Database(Protocol):
 
     def witness(self) -> Witness:
         """What the database says of itself, never judged."""
+
+    def look(self) -> AbstractContextManager[UnitOfWork]:
+        """For single statements that read: each sees what is committed when it runs, so that two of them may see
+        different states. Cheaper than :meth:`read`, and a lost connection is replaced under it. Writing in it fails."""
 
     def now(self) -> datetime:
         """The database's clock, UTC (on SQLite the machine's)."""

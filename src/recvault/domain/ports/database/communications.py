@@ -11,6 +11,7 @@ from recvault.domain.communication import (
     Communication,
     PurposeRecord,
     SearchQuery,
+    Seen,
     VisibleSet,
 )
 from recvault.domain.destruction import DueItem
@@ -32,6 +33,9 @@ class Communications(Protocol):
 
     def stored_after(self, after: str, limit: int) -> list[Communication]:
         """Up to ``limit`` that are stored, in id order, ids greater than ``after``."""
+
+    def seen(self, source_id: str, source_ref_hash: bytes) -> Seen:
+        """Whether something is stored under a source's id, or was; in a single statement."""
 
     def by_source_ref(self, source_id: str, source_ref_hash: bytes) -> Communication | None:
         """The communication a source named so, if stored."""

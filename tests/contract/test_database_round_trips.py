@@ -1,0 +1,91 @@
+"""How often an upload and a range ask the database: pinned, so that it does not creep back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, event
+
+from recvault.adapters.database.engines import READING as READER
+from recvault.domain.errors import DatabaseUnavailable
+from tests.contract import database_kit as kit
+from tests.support.archives import World, make_world, memory_parts, steady_database
+
+CALL = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(range(256)) * 300
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    parts = memory_parts()
+    parts.database.close()
+    parts.database = steady_database(kit.address(request.param, request, tmp_path), parts.clock)
+    made = make_world(parts=parts)
+    with made.archive:
+        yield made
+
+
+class Asked:
+    """Statements and transactions since the counting began."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        self.written = 0
+
+    @property
+    def kinds(self) -> list[str]:
+        return [" ".join(text.split()[:2]) for text in self.statements]
+
+
+@contextmanager
+def counted(world: World) -> Iterator[Asked]:
+    engine = world.archive.database._engine  # type: ignore[attr-defined]
+    asked = Asked()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            asked.statements.append(statement)
+
+    def note_commit(connection: Connection) -> None:
+        asked.written += not connection.get_execution_options().get(READER)
+
+    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "commit", note_commit)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "commit", note_commit)
+
+
+def is_postgresql(world: World) -> bool:
+    return bool(world.archive.database.is_postgresql)  # type: ignore[attr-defined]
+
+
+def test_an_upload_asks_six_times_and_commits_once(world: World) -> None:
+    """Token; seen before; source, policy and key under lock; then all rows with their audit entry. (The clock is a seventh
+    statement, which tests replace.) SQLite inserts table by table."""
+    world.store("first", CALL, remote=None)
+    with counted(world) as asked:
+        source = world.archive.accounts.source_of(world.token)
+        world.archive.ingest.accept(source, world.draft("call", remote=None), [CALL])
+    assert len(asked.statements) == (6 if is_postgresql(world) else 11), asked.kinds
+    assert asked.written == 1
+
+
+def test_a_known_caller_costs_ten_statements_more(world: World) -> None:
+    """Number, customer, and what stands over the customer, before and under the lock on customer and number."""
+    world.store("first", CALL)
+    with counted(world) as asked:
+        world.store("call", CALL)
+    assert len(asked.statements) <= (5 if is_postgresql(world) else 10) + 10, asked.kinds
+    assert asked.written == 1
+
+
+def test_looking_does_not_write(world: World) -> None:
+    with world.archive.database.look() as unit, pytest.raises(DatabaseUnavailable, match="takes no writes"):
+        unit.settings.put("x", {})
+    with world.archive.database.begin() as unit:
+        assert unit.settings.get("x") is None
