@@ -5,6 +5,7 @@ Paths of the document are moved below the test's directory, dates in names are t
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -13,14 +14,22 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 import structlog
 
+from recvault import bootstrap
 from recvault.adapters.root_keyfile import RootKeyFile
-from recvault.interfaces.cli import run
+from recvault.adapters.system import FixedClock, SystemClock
+from recvault.bootstrap.keys import restore
+from recvault.config import load
+from recvault.domain.accounts import PeriodKey
+from recvault.domain.errors import KeyringError
+from recvault.domain.ports.keyring import KeyKind
+from recvault.interfaces.cli import doctor, run
 from tests.servers.softhsm import SoftToken
 
 TEXT = (Path(__file__).parents[2] / "docs" / "KEYS.md").read_text("utf-8")
@@ -80,6 +89,12 @@ class Machine:
                 said += told
         assert (code != 0) is fails, said
         return said
+
+    def doctor(self, part: str) -> str:
+        """What the doctor says of a part."""
+        _, said = self._recvault("recvault doctor --json")
+        findings = json.loads(said)["findings"]
+        return " ".join(f"{each['grade']} {each['told']} {each['mend']}" for each in findings if each["part"] == part)
 
     def _recvault(self, line: str) -> tuple[int, str]:
         self.captured.readouterr()
@@ -186,12 +201,58 @@ def test_the_own_place_is_lost_and_replaced(machine: Machine) -> None:
             machine.run(re.sub(r" b\b", " a", text))
     assert (machine.home / "keys-a" / "keyring.sealed").exists()
     assert "lost since" in machine.run("recvault keys replica list")
+    assert machine.doctor("keyring").startswith("good in step in 2 places")
+    assert "places lost with what they held: a" in machine.doctor("offline copies")
 
 
 def test_an_offline_copy_is_taken_and_destroyed(machine: Machine) -> None:
     begin(machine)
     assert "out there" in machine.follow("An offline copy", last=1)
+    assert machine.doctor("offline copies").startswith("good 1, within")
     assert "destroyed" in machine.follow("An offline copy", first=1)
+
+
+def test_a_copy_past_its_days_is_told_and_not_taken_unasked(machine: Machine) -> None:
+    kit = begin(machine)
+    machine.follow("An offline copy", last=1)
+    later = SystemClock().now() + timedelta(days=15)
+    config = load(machine.home / "etc" / "recvault.toml", os.environ)
+    with bootstrap.build(config, clock=FixedClock(later)) as archive:
+        (told,) = [finding for finding in doctor.look_at(archive) if finding.part == "offline copies"]
+    assert told.grade is doctor.Grade.FAULT and "past their days" in told.told
+    shutil.rmtree(machine.home / "keys-a")
+    machine.type(kit)
+    (copy,) = (machine.home / "stick").glob("keyring-copy-*")
+    back = partial(restore, config, machine.home / "run" / "kit.txt", copy=copy, new_kit=None, clock=FixedClock(later))
+    with pytest.raises(KeyringError, match="say --expired"):
+        back(expired=False)
+    assert not (machine.home / "keys-a" / "keyring.sealed").exists()
+    _, done = back(expired=True)
+    assert done.written and done.lost and done.copy is not None
+
+
+def test_what_died_after_the_copy_dies_again(machine: Machine) -> None:
+    """The database remembers the end of a day's key; a copy from before brings the key back for a moment only."""
+    kit = begin(machine)
+    key_id = "day/2020-01-01/1"
+    config = load(machine.home / "etc" / "recvault.toml", os.environ)
+    with bootstrap.build(config) as archive, archive.database.begin() as unit:
+        now = archive.clock.now()
+        archive.keyring.ensure(key_id, KeyKind.WRAP)
+        unit.period_keys.add(PeriodKey(key_id=key_id, period="2020-01-01", generation=1, created_at=now))
+        unit.commit()
+    machine.follow("An offline copy", last=1)
+    with bootstrap.build(config) as archive, archive.database.begin() as unit:
+        archive.keyring.destroy([key_id])
+        unit.period_keys.mark_closing(key_id, now)
+        unit.period_keys.mark_destroyed(key_id, now)
+        unit.commit()
+    shutil.rmtree(machine.home / "keys-a")
+    machine.type(kit)
+    said = machine.follow("The whole machine is lost")
+    assert f"Destroyed again, as the database says: {key_id}" in said
+    with bootstrap.build(config) as archive:
+        assert archive.keyring.info(key_id).destroyed_at is not None
 
 
 def test_the_kit_brings_a_lost_key_file_back(machine: Machine) -> None:
@@ -238,7 +299,9 @@ def test_the_root_key_is_changed_from_file_to_file(machine: Machine) -> None:
     assert "not confirmed" in machine.run("recvault keys status")
     finish = "recvault keys root finish --from keyfile --key-file /etc/recvault/root.key"
     assert "kit is not confirmed" in machine.run(finish, fails=True)
+    assert "is not destroyed" in machine.doctor("root key")
     machine.follow("The root key is changed", 2, 3)
+    assert "is not destroyed" not in machine.doctor("root key")
     assert not (machine.home / "etc" / "root.key").exists()
     assert former != (machine.home / "keys-a" / "keyring.sealed").read_bytes()
     machine.type(old_kit)

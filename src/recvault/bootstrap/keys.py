@@ -113,7 +113,13 @@ def change_root(config: Config, keyring: FileKeyring, choice: RootChoice, kit_fi
 
 
 def restore(
-    config: Config, kit_file: Path, *, copy: Path | None, new_kit: Path | None, expired: bool
+    config: Config,
+    kit_file: Path,
+    *,
+    copy: Path | None,
+    new_kit: Path | None,
+    expired: bool,
+    clock: Clock | None = None,
 ) -> tuple[FileKeyring, Restored]:
     """Brings the keyring back with a recovery kit, and with a copy where no place has it; opens it. KeyringError,
     InvalidInput.
@@ -123,7 +129,7 @@ def restore(
     """
     kit = read_kit(_read(kit_file, 64 * 1024).decode("utf-8", "replace"))
     sealed = None if copy is None else _read(copy, 64 * 1024 * 1024)
-    clock, entropy = SystemClock(), SystemEntropy()
+    clock, entropy = clock or SystemClock(), SystemEntropy()
     places = {config.keyring.place: config.keyring.directory, **_others(config)}
     if kit.kind is KitKind.ROOT:
         root: RootKey = _root_from(config, kit)

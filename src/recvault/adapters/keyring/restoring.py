@@ -95,7 +95,8 @@ def put_under(
         if not own.holds():
             table, lost = _placed_anew(table, own.name, clock)
         if former:
-            table = with_root_change(table, RootChange(before=former[0], after=root.id, at=clock.now()), recovery)
+            now = clock.now()  # the former root key is lost already: nothing of it is left to end
+            table = with_root_change(table, RootChange(before=former[0], after=root.id, at=now, ended_at=now), recovery)
         own.write(seal_table(table, root=root, entropy=entropy))
     return Restored(written=True, lost=lost, copy=copy_id)
 

@@ -21,6 +21,7 @@ from recvault import __version__, bootstrap
 from recvault.bootstrap import Archive
 from recvault.config import Config, ConfigFault, load
 from recvault.domain.errors import DatabaseBehind, RecvaultError
+from recvault.interfaces.cli.keys import keyring_of
 from recvault.interfaces.process import core_dumps_off, no_core_dumps
 
 SWAPS = Path("/proc/swaps")
@@ -62,7 +63,7 @@ def examine(config_file: Path | None) -> list[Finding]:
     try:
         # One that serves nothing is looked at all the same.
         with bootstrap.build(config) as archive, archive.database.unjudged():
-            return findings + list(_archive(archive))
+            return findings + list(look_at(archive))
     except (RecvaultError, ConfigFault) as fault:
         return [*findings, _bad("archive", str(fault), "a new archive is made by 'recvault init'")]
 
@@ -131,6 +132,7 @@ def _permissions(config: Config) -> list[Finding]:
             config.database.password_file,
             config.store.access_key_file,
             config.store.secret_key_file,
+            config.keyring.token_pin_file,
             config.mail.password_file,
         )
         if path is not None
@@ -151,13 +153,15 @@ def _permissions(config: Config) -> list[Finding]:
 # --- the archive
 
 
-def _archive(archive: Archive) -> Iterator[Finding]:
+def look_at(archive: Archive) -> Iterator[Finding]:
     looks: tuple[Callable[[Archive], Finding], ...] = (
         _database,
         _store,
         _place,
         _clocks,
         _keyring,
+        _root_key,
+        _offline_copies,
         _backup,
         _ledger,
         _policy,
@@ -208,12 +212,52 @@ def _keyring(archive: Archive) -> Finding:
     replicas = archive.keyring.replicas()
     faults = [f"{replica.place}: {replica.fault}" for replica in replicas if replica.fault]
     if faults:
-        return _bad("keyring", "; ".join(faults), "bring the place back; new keys wait for it")
+        return _bad(
+            "keyring", "; ".join(faults), "bring the place back; new keys wait for it. If it is lost: docs/KEYS.md"
+        )
     if len(replicas) == 1:
         return _warning(
-            "keyring", "stands in one place only", "add keyring.replicas on another disk: if it is lost, all is lost"
+            "keyring",
+            "stands in one place only",
+            "add keyring.replicas on another disk, then 'recvault keys replica add': if it is lost, all is lost",
         )
     return _good("keyring", f"in step in {len(replicas)} places")
+
+
+def _root_key(archive: Archive) -> Finding:
+    """It opened the keyring a moment ago; what is left to ask is what became of the one before."""
+    keyring = keyring_of(archive)
+    told = f"{keyring.root_id}, {keyring.root_place}"
+    if archive.config.keyring.root == "pkcs11" and keyring.recovery_public is None:
+        return _bad("root key", f"{told}; it has no recovery kit", "change the root key: docs/KEYS.md")
+    change = keyring.last_root_change
+    if change is not None and change.ended_at is None:
+        return _warning(
+            "root key",
+            f"{told}; the one before ({change.before}) is not destroyed",
+            "lock the new kit away, then run 'recvault keys root finish'",
+        )
+    return _good("root key", told)
+
+
+def _offline_copies(archive: Archive) -> Finding:
+    now = archive.clock.now()
+    out = [copy for copy in archive.keyring.offline_copies() if copy.ended_at is None]
+    over = [copy.id for copy in out if copy.expires_at <= now]
+    if over:
+        return _bad(
+            "offline copies",
+            f"past their days: {', '.join(over)}; what was destroyed since is not beyond their reach",
+            "destroy them, then run 'recvault keys copies --destroyed ID'",
+        )
+    lost = sorted({place.place for place in archive.keyring.lost_places() if place.found_at is None})
+    if lost:
+        return _warning(
+            "offline copies",
+            f"{len(out)} within their days; places lost with what they held: {', '.join(lost)}",
+            "change the root key if they may be in other hands: docs/KEYS.md",
+        )
+    return _good("offline copies", f"{len(out)}, within their days")
 
 
 def _backup(archive: Archive) -> Finding:
