@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from recvault.domain.access import Role
 from recvault.domain.destruction import Stage
 from recvault.domain.errors import StoreUnavailable
-from recvault.interfaces.worker import Outcome, Rhythm, Tick, Worker
+from recvault.interfaces.worker import WATCHING, Outcome, Rhythm, Tick, Worker
 from tests.support.archives import World, make_world
 
 QUICK = Rhythm(sequencing=0.05, closing=0.1, overdue=0.1, places=0.1, daily=0.1)
@@ -106,6 +106,51 @@ def test_what_a_person_should_see_is_a_warning(world: World) -> None:
     with capture_logs() as lines:
         Worker(world.archive).run(tick(lambda: {"destroyed": 1, "unfinished": 2}, quiet=True))
     assert [line["log_level"] for line in lines] == ["warning"]
+
+
+def named(worker: Worker, name: str) -> Tick:
+    return next(tick for tick in worker.ticks() if tick.name == name)
+
+
+def test_what_a_task_reported_is_told_by_the_next_look(world: World) -> None:
+    worker = Worker(world.archive)
+    worker.run(named(worker, "heartbeat"))
+    worker.run(tick(lambda: {"unfinished": 2}))
+    with capture_logs() as lines:
+        worker.run(named(worker, "notices"))
+        worker.run(named(worker, "notices"))
+    (notice,) = [line for line in lines if line["event"] == "notice"]
+    assert notice["about"] == "Arkisto: hälytys alkoi (1)" and "[test/unfinished]" in " ".join(notice["lines"])
+    (told,) = [line for line in lines if line["event"] == "tick"]
+    assert told["began"] == ["test/unfinished"] and told["sent"] == 1
+
+
+def test_a_task_that_fails_is_told_when_it_keeps_failing(world: World) -> None:
+    def fail() -> Outcome:
+        raise StoreUnavailable("the store is away; mount it")
+
+    worker = Worker(world.archive)
+    for expected in ([], ["test/failed"]):
+        worker.run(tick(fail))
+        worker.run(named(worker, "heartbeat"))
+        worker.run(named(worker, "audit"))
+        with capture_logs() as lines:
+            worker.run(named(worker, "notices"))
+        assert [name for line in lines for name in line.get("began", [])] == expected
+        world.later(minutes=11)
+
+
+def test_a_process_that_only_serves_watches_and_does_nothing_else(world: World) -> None:
+    watch = Worker(world.archive, only=WATCHING)
+    assert {job.id for job in watch.jobs()} == WATCHING
+    Worker(world.archive).run(named(Worker(world.archive), "heartbeat"))
+    world.later(minutes=6)
+    with capture_logs() as lines:
+        watch.run(named(watch, "notices"))
+        world.later(minutes=3)
+        watch.run(named(watch, "notices"))
+        watch.run(named(watch, "digest"))
+    assert [name for line in lines for name in line.get("began", [])] == ["no-worker"]
 
 
 def test_what_comes_daily_comes_soon_after_the_start_too(world: World) -> None:

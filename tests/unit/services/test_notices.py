@@ -15,6 +15,7 @@ from recvault.domain.backups import VERIFIED
 from recvault.domain.communication import Attention
 from recvault.domain.errors import DatabaseUnavailable, InvalidInput, MailRefused, MailUnavailable, StoreUnavailable
 from recvault.domain.notices import Alarm, DayCounts
+from recvault.domain.purpose import Purpose
 from recvault.services import notice_texts
 from recvault.services.alarms import TaskState
 from recvault.services.mailing import AT_ONCE, Mailing
@@ -379,6 +380,43 @@ def test_the_digest_counts_from_one_to_the_next(watched: Watched) -> None:
     notices.watch("w-1")
     digests = [mail for mail in watched.mail.sent if "numbers" in mail.subject]
     assert len(digests) == 4 and lines(digests[-1].body)["received"] == "0"
+
+
+def test_what_the_digest_counts(watched: Watched) -> None:
+    world, notices = watched.world, watched.notices()
+    first = world.store("call-1")
+    world.later(days=2)  # under another day's key than what is held
+    held = world.store("call-2")
+    world.archive.audit.sequence()
+    notices.digest()
+    privacy = world.actor(Role.PRIVACY_HANDLER)
+    world.archive.holds.place(
+        privacy, reason="a claim", review_on=(world.clock.now() + 30 * DAY).date(), communication_id=held.id
+    )
+    world.archive.retrieval.open(world.actor(Role.VERIFIER), first.id, Purpose.VERIFICATION, reason="complaint")
+    world.later(days=190)
+    world.archive.purge.run("w-1")
+    world.later(seconds=61)
+    world.archive.purge.run("w-1")
+    world.later(seconds=1)  # what happens in the very moment belongs to the next day
+    world.archive.audit.sequence()
+    world.archive.gauges.beat()
+    assert notices.digest() is not None
+    notices.watch("w-1")
+    (body, *_) = [mail.body for mail in watched.mail.sent if "numbers" in mail.subject]
+    told = lines(body)
+    assert told == {
+        "received": "0",
+        "opened": "1",
+        "destroyed": "1",
+        "certificates (content out of reach)": "1",
+        "certificates (complete)": "1",
+        "need attention": "0",
+        "holds": "1",
+        "overdue": "0",
+        "alarms that stand": "0",
+        "mails not sent": "0",
+    }
 
 
 def lines(body: str) -> dict[str, str]:
