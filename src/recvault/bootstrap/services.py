@@ -178,7 +178,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
         retention_events=events,
         retention_desk=RetentionDesk(**moving, clock=parts.clock, zone=zone),
         purpose_endings=PurposeEndings(**moving, clock=parts.clock),
-        overrides=Overrides(**moving, zone=zone),
+        overrides=Overrides(**moving, ledger=base.ledger, zone=zone),
         customers=Customers(
             database=parts.database,
             events=events,
@@ -237,7 +237,10 @@ def approvals(parts: Parts, base: Foundation, custody: Custody, suspensions: Sus
         entropy=parts.entropy,
         rules=approval_rules(parts.config),
         handlers=handlers,
-        followers={ProposalKind.RELEASE_HOLD: custody.holds.note_release_of},
+        followers={
+            ProposalKind.RELEASE_HOLD: custody.holds.note_release_of,
+            ProposalKind.STATUTORY_OVERRIDE: custody.overrides.note_end_of,
+        },
     )
 
 

@@ -27,6 +27,8 @@ class LedgerKind(StrEnum):
     KEPT = "destruction-dropped"
     KEYS_DESTROYED = "keys-destroyed"
     POLICY_SIGNED = "policy-signed"
+    OVERRIDE_PLACED = "override-placed"
+    OVERRIDE_ENDED = "override-ended"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

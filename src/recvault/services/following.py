@@ -18,6 +18,7 @@ from recvault.domain.holds import Hold
 from recvault.domain.ledger import LedgerEntry, LedgerKind
 from recvault.domain.ports.database import UnitOfWork
 from recvault.domain.ports.keyring import Keyring
+from recvault.services.override_entries import end_again, place_again
 
 
 @dataclass(kw_only=True, slots=True)
@@ -100,6 +101,10 @@ def apply(unit: UnitOfWork, entry: LedgerEntry, keyring: Keyring, told: Followed
         _destroyed(unit, entry, told)
     elif entry.kind is LedgerKind.KEYS_DESTROYED:
         _close_again(unit, entry, keyring, told)
+    elif entry.kind is LedgerKind.OVERRIDE_PLACED:
+        place_again(unit, entry)
+    elif entry.kind is LedgerKind.OVERRIDE_ENDED:
+        end_again(unit, entry)
 
 
 def _destroyed(unit: UnitOfWork, entry: LedgerEntry, told: Followed) -> None:

@@ -25,6 +25,7 @@ from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
 from recvault.domain.retention import Ends, Facts, Policy, evaluate
 from recvault.domain.retention.standing import NOTHING_STANDS, Standing
+from recvault.domain.retention.statutes import Override
 from recvault.intake.policy_file import parse_policy
 from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
@@ -239,20 +240,32 @@ class Retention:
         with self._database.read() as unit:
             return unit.communications.get(communication_id)
 
-    def lock(self, unit: UnitOfWork, communication_ids: Collection[str]) -> list[Communication]:
+    def lock(
+        self, unit: UnitOfWork, communication_ids: Collection[str], *, replayed: Collection[Override] = ()
+    ) -> list[Communication]:
         """Guard rows, then those of the communications that are still stored, in id order (rule 3). A row whose end is not
-        what its facts give is left out, stopped and reported: an event must not cover up an edited database (rule 7)."""
+        what its facts give is left out, stopped and reported: an event must not cover up an edited database (rule 7).
+        ``replayed``: overrides that a replay placed or ended; rows may still have the end without or with them."""
         customers, points = unit.communications.guards(communication_ids)
         unit.register.lock_guards(customer_ids=customers, contact_point_ids=points)
         rows = [row for row in unit.communications.lock(communication_ids) if row.state is State.STORED]
         intact: list[Communication] = []
-        for row, expected in zip(rows, self.recomputed(unit, rows), strict=True):
-            if row.destroy_at == expected.destroy_at:
+        covering = unit.retention.overrides_covering([row.id for row in rows])
+        for row in rows:
+            if row.destroy_at in self._expected(unit, row, covering.get(row.id, ()), replayed):
                 intact.append(row)
                 continue
             unit.communications.stop(row.id, EDITED)
             self._audit.record(unit, actor=ACTOR, act=Act.STOPPED, target=row.id, detail={"reason": EDITED})
         return intact
+
+    def _expected(
+        self, unit: UnitOfWork, row: Communication, covering: Sequence[Override], replayed: Collection[Override]
+    ) -> set[datetime]:
+        policy, ids = self._policy(row.policy_version, unit), {override.id for override in replayed}
+        others = tuple(override for override in covering if override.id not in ids)
+        choices = [others, *((*others, override) for override in replayed if override.covers(row.id, row.customer_id))]
+        return {self._computed(row, policy, Standing(overrides=choice)).destroy_at for choice in choices}
 
     def lock_one(self, unit: UnitOfWork, communication_id: str) -> Communication:
         """The same for one that must be there: NotFound, Destroyed, Conflict when its end was edited."""

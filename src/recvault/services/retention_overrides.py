@@ -1,8 +1,9 @@
 """Statutory overrides: one statute keeps one communication, or all of one customer, beyond its purposes.
 
 Keeps: every override has a statute of the table, a reason, a proposer and an approver, and an end that is computed, never
-typed; placing it moves ``destroy_at`` and the data key in the approving transaction; it opens nothing to anybody. Mandatory
-law and defence of claims are told apart. An override is taken back the same way, by two.
+typed; placing it moves ``destroy_at`` and the data key in the approving transaction, which also writes it to the ledger, so
+that a restore does not lose it; it opens nothing to anybody. Mandatory law and defence of claims are told apart. An override
+is taken back the same way, by two.
 
 Leaves to others: the table and its reckoning (``domain.retention.statutes``), proposing and approving
 (``services.approvals``, kind ``statutory-override``), what arrives later for a customer (``services.customers`` hands it to
@@ -20,13 +21,16 @@ from recvault.domain.approvals import Proposal, ProposalKind
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication
 from recvault.domain.errors import Conflict, Destroyed, InvalidInput, NotFound
+from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.retention import statutes
 from recvault.domain.retention.statutes import Basis, Override, Statute, financial_year_of
 from recvault.services.access import Access
 from recvault.services.approvals import Approvals
 from recvault.services.audit_log import AuditLog
-from recvault.services.retention import Retention
+from recvault.services.ledger import Ledger
+from recvault.services.override_entries import REPLAYED, noted, placed_body
+from recvault.services.retention import ACTOR, Retention
 
 PLACE, END = "place", "end"
 
@@ -44,12 +48,13 @@ class Overrides:
     """Proposes, carries out and lists overrides."""
 
     def __init__(
-        self, *, database: Database, retention: Retention, access: Access, audit: AuditLog, zone: tzinfo
+        self, *, database: Database, retention: Retention, access: Access, audit: AuditLog, ledger: Ledger, zone: tzinfo
     ) -> None:
         self._database = database
         self._retention = retention
         self._access = access
         self._audit = audit
+        self._ledger = ledger
         self._zone = zone
 
     def table(self) -> Mapping[str, Statute]:
@@ -117,8 +122,10 @@ class Overrides:
         )
         self._require_year(statute, override.year_end)
         rows = self._covered(unit, override)
-        unit.retention.add_override(override)
+        if override.id not in {standing.id for standing in unit.retention.overrides(active=False)}:
+            unit.retention.add_override(override)
         self._moved(unit, override, rows, proposal, Act.OVERRIDE_PLACED)
+        self._ledger.append(unit, LedgerKind.OVERRIDE_PLACED, placed_body(override))
 
     def _end(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> None:
         override = unit.retention.override(proposal.subject)
@@ -127,12 +134,44 @@ class Overrides:
         unit.retention.end_override(override.id, by=proposal.decided_by or proposal.proposed_by, at=now)
         self._moved(unit, override, rows, proposal, Act.OVERRIDE_ENDED)
 
-    def _covered(self, unit: UnitOfWork, override: Override) -> list[Communication]:
+    def note_end_of(self, proposal: Proposal) -> None:
+        """Once the end is committed the ledger is told; without it a restore lets the override stand, which is harmless."""
+        if proposal.body.get("do") == END:
+            by = proposal.decided_by or proposal.proposed_by
+            self._ledger.write(LedgerKind.OVERRIDE_ENDED, {"id": proposal.subject, "by": by})
+
+    def settle_replayed(self) -> int:
+        """After a replay: computes again what overrides cover that the ledger placed or ended; returns how many ends
+        moved. Harmless to repeat."""
+        with self._database.read() as unit:
+            waiting = noted(unit)
+        moved = 0
+        for override_id in waiting:
+            with self._database.begin() as unit:
+                replayed = [unit.retention.override(one) for one in noted(unit)]
+                override = unit.retention.override(override_id)
+                rows = self._retention.lock(unit, self._ids(unit, override), replayed=replayed)
+                detail = {"override": override.id, "code": override.statute.code, "replayed": True}
+                act = Act.OVERRIDE_PLACED if override.ended_at is None else Act.OVERRIDE_ENDED
+                moved += self._retention.move(unit, rows, rows, by=ACTOR, act=act, detail=detail)
+                unit.settings.put(REPLAYED, {"ids": [one for one in noted(unit) if one != override_id]})
+                unit.commit()
+        return moved
+
+    @staticmethod
+    def _ids(unit: UnitOfWork, override: Override) -> list[str]:
         if override.communication_id is not None:
-            return [self._retention.lock_one(unit, override.communication_id)]
-        customer_id = override.customer_id or ""
-        unit.register.lock_guards(customer_ids=[customer_id], contact_point_ids=[])
-        return self._retention.lock(unit, unit.communications.ids_of_customer(customer_id))
+            return [override.communication_id]
+        return unit.communications.ids_of_customer(override.customer_id or "")
+
+    def _covered(self, unit: UnitOfWork, override: Override) -> list[Communication]:
+        """Locked; the override may stand already, replayed from a ledger that was ahead of a lost commit."""
+        if override.customer_id is not None:
+            unit.register.lock_guards(customer_ids=[override.customer_id], contact_point_ids=[])
+        rows = self._retention.lock(unit, self._ids(unit, override), replayed=[override])
+        if not rows and override.communication_id is not None:
+            self._retention.lock_one(unit, override.communication_id)  # says why
+        return rows
 
     def _moved(
         self, unit: UnitOfWork, override: Override, rows: list[Communication], proposal: Proposal, act: Act
@@ -152,12 +191,8 @@ class Overrides:
             return [self._view(unit, override) for override in unit.retention.overrides()]
 
     def _view(self, unit: UnitOfWork, override: Override) -> OverrideView:
-        ids = (
-            [override.communication_id]
-            if override.communication_id is not None
-            else unit.communications.ids_of_customer(override.customer_id or "")
-        )
-        ends = [override.end_for(row.facts().contact_at, self._zone).until for row in unit.communications.find(ids)]
+        rows = unit.communications.find(self._ids(unit, override))
+        ends = [override.end_for(row.facts().contact_at, self._zone).until for row in rows]
         return OverrideView(override=override, covered=len(ends), until=max(ends, default=None))
 
     def _statute(self, code: str) -> Statute:

@@ -11,6 +11,7 @@ from recvault.domain.audit import Act
 from recvault.domain.communication import Communication
 from recvault.domain.errors import Conflict, Destroyed, Forbidden, InvalidInput, NotFound
 from tests.support.archives import World, make_world
+from tests.unit.services.test_restore import Bench, bench  # noqa: F401 - a fixture
 
 
 @pytest.fixture
@@ -140,3 +141,50 @@ def test_what_cannot_be_placed(world: World) -> None:
         approvals.approve(world.actor(Role.APPROVER), waiting.id)
     with pytest.raises(Destroyed):
         world.archive.overrides.propose(approvals, handler, code="mifid-5", reason="x", communication_id=receipt.id)
+
+
+def test_a_restore_loses_no_override(bench: Bench) -> None:  # noqa: F811
+    receipt = bench.world.store("a", remote=None)
+    copy = bench.copy()
+    place(bench.world, "mifid-5", communication_id=receipt.id)
+    end = row(bench.world, receipt.id).destroy_at
+    bench.put_back(copy)
+    with bench.another() as again:
+        again.archive.restore.replay()
+        assert row(again, receipt.id).destroy_at == receipt.destroy_at
+        assert again.archive.overrides.settle_replayed() == 1
+        assert again.archive.overrides.settle_replayed() == 0
+        assert row(again, receipt.id).destroy_at == end
+        assert not again.archive.retention_desk.explain(receipt.id).differs
+        (view,) = again.archive.overrides.list(again.actor(Role.AUDITOR))
+        assert (view.override.statute.code, view.override.reason) == ("mifid-5", "replayed from the ledger")
+        again.later(days=400)
+        assert again.archive.purge.run("w").destroyed == []
+
+
+def test_before_its_ends_are_moved_a_replayed_override_destroys_nothing(bench: Bench) -> None:  # noqa: F811
+    receipt = bench.world.store("a")
+    copy = bench.copy()
+    place(bench.world, "mifid-5", customer_id=customer_id(bench.world))
+    bench.put_back(copy)
+    with bench.another() as again:
+        again.archive.restore.replay()
+        again.later(days=400)
+        report = again.archive.purge.run("w")
+        assert (report.destroyed, report.stopped) == ([], [receipt.id])
+
+
+def test_an_override_that_was_taken_back_stays_so_after_a_restore(bench: Bench) -> None:  # noqa: F811
+    receipt = bench.world.store("a")
+    override_id = place(bench.world, "mifid-5", communication_id=receipt.id)
+    copy = bench.copy()
+    handler, approver = bench.world.actor(Role.PRIVACY_HANDLER), bench.world.actor(Role.APPROVER)
+    archive = bench.world.archive
+    proposal = archive.overrides.propose_end(archive.approvals, handler, override_id, "mistaken")
+    archive.approvals.approve(approver, proposal.id)
+    bench.put_back(copy)
+    with bench.another() as again:
+        again.archive.restore.replay()
+        assert again.archive.overrides.settle_replayed() == 1
+        assert row(again, receipt.id).destroy_at == receipt.destroy_at
+        assert again.archive.overrides.list(again.actor(Role.AUDITOR)) == []

@@ -158,6 +158,12 @@ class Override:
             raise ValueError("an override covers either one communication or one customer")
         object.__setattr__(self, "placed_at", require_aware(self.placed_at, "placed_at"))
 
+    def covers(self, communication_id: str, customer_id: str | None) -> bool:
+        """Whether it names the communication, or its customer."""
+        if self.communication_id is not None:
+            return self.communication_id == communication_id
+        return self.customer_id == customer_id
+
     def end_for(self, contact_at: datetime, zone: tzinfo) -> StatuteEnd:
         """What it says of a communication with that contact."""
         until = kept_until(
