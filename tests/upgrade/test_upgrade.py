@@ -116,6 +116,10 @@ def test_an_earlier_directory_migrates_serves_plays_and_destroys(earlier: Earlie
         )
         assert (again.status_code, again.json()["id"]) == (200, earlier.live.id)
 
+    # Signed before the ledger kept what was signed: a person says so once more.
+    refused = recvault(earlier.home, "purge", "--now")
+    assert refused.returncode == 3 and "the ledger has another digest of its version, or none" in refused.stdout
+    done(earlier.home, "policy", "sign", "--as", "paula")
     assert "destroyed" in done(earlier.home, "purge", "--now")
     done(earlier.home, "certificate", "export", earlier.overdue.id, "--out", "certificate.json")
     done(earlier.home, "certificate", "public-key", "--out", "key.txt")

@@ -1,10 +1,11 @@
 """The ledger journey: decisions are written outside the database before they count, and a database behind them is mended.
 
-Keeps rule 4. One writer at a time holds the database's ledger head; the entry is durable in every ledger place, and its
-digest anchored in the keyring, before the transaction that relies on it commits. A crash between leaves one entry the
-database has not followed: the next writer, or the start of the program, follows it first. A database that is behind by
-more than that, or is not the incarnation that served last, was put back or lags: it is served nothing until it was
-replayed (``services.restore``). A ledger shorter than its anchor was rolled back together with the database.
+Keeps rule 4. One writer at a time holds the database's ledger head; the entry is durable in every ledger place, and what
+acknowledges something is anchored in the keyring, before the transaction that relies on it commits. A crash between leaves
+the entries of one transaction that the database has not followed: the next writer, or the start of the program, follows
+them first. A database that is behind by more than that, or is not the incarnation that served last, was put back or lags:
+it is served nothing until it was replayed (``services.restore``). A ledger shorter than its anchor was rolled back together
+with the database.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ PORTIONS = frozenset({"hold-items"})
 """Kinds that go before another entry in the same transaction."""
 
 
+UNANCHORED = PORTIONS | {"destruction-intended", "destruction-dropped", "keys-destroyed"}
+"""Kinds that wait for the next anchor, which covers them: writing the keyring costs more than all the rest of an entry, and
+nothing is acknowledged by these (a destruction is by its outcome, a key's end by the keyring itself)."""
+
+
 class Ledger:
     """Appends, reads, verifies and follows the signed chain; judges whether a database may be served."""
 
@@ -60,7 +66,8 @@ class Ledger:
         )
         self._store.append(entry.sequence, self._sign(entry))
         head = LedgerHead(sequence=entry.sequence, digest=entry.digest())
-        self._keyring.set_anchor(ANCHOR, f"{head.sequence}:{head.digest}")
+        if kind.value not in UNANCHORED:
+            self._keyring.set_anchor(ANCHOR, f"{head.sequence}:{head.digest}")
         unit.settings.set_ledger_head(head)
         return entry
 

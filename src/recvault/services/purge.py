@@ -368,7 +368,7 @@ class Purge:
         if altered:
             return (
                 "the retention policy is not the one that was signed: the ledger has another digest of its version, or none; "
-                "look at it with 'recvault policy explain', then sign it with 'recvault policy sign'"
+                "read it with 'recvault policy show', then sign it with 'recvault policy sign'"
             )
         skew = max(abs(now - self._database.now()), abs(now - self._store.now()))
         if skew > self._limits.clock_skew:
