@@ -95,8 +95,9 @@ class World:
         self.clock.advance(timedelta(**span))
 
 
-def make_world(*, signed: bool = True, parts: Parts | None = None) -> World:
-    """A fresh archive with the shipped policy (signed), one source, one customer, and a person for each role."""
+def make_world(*, signed: bool = True, parts: Parts | None = None, keep_database: bool = False) -> World:
+    """A fresh archive with the shipped policy (signed), one source, one customer, and a person for each role. Its database
+    is closed with it, unless it is to be kept."""
     parts = parts or memory_parts()
     for key_id, kind in PERMANENT_KEYS.items():
         parts.keyring.ensure(key_id, kind)
@@ -109,7 +110,8 @@ def make_world(*, signed: bool = True, parts: Parts | None = None) -> World:
         clock=parts.clock,
         entropy=parts.entropy,
     )
-    archive.resources.callback(parts.database.close)
+    if not keep_database:
+        archive.resources.callback(parts.database.close)
     return populate(archive, parts.clock, signed=signed)
 
 

@@ -84,10 +84,15 @@ def state_of(key: PeriodKey) -> KeyState:
 
 
 def dies_by(key: PeriodKey, left_at: datetime | None, limits: WaitLimits) -> datetime | None:
-    """When a superseded or vacant key dies at the latest. ``left_at``: when something alive was last re-wrapped from it to
-    another key (None: never, then it dies as soon as it is vacant)."""
-    since = key.demanded_at or left_at or key.vacant_at
-    return None if since is None or state_of(key) is KeyState.OPEN else since + limits.longest
+    """When a superseded or vacant key dies at the latest: counted from the destruction that asked for its end, though half
+    of the wait always comes after it was superseded, however late that was. ``left_at``: when something alive was last
+    re-wrapped from it to another key (None: never, then it dies as soon as it is vacant)."""
+    if state_of(key) is KeyState.OPEN:
+        return None
+    if key.superseded_at is not None and key.demanded_at is not None:
+        return max(key.demanded_at + limits.longest, key.superseded_at + limits.longest - limits.gather)
+    since = left_at or key.vacant_at
+    return None if since is None else since + limits.longest
 
 
 def may_die(

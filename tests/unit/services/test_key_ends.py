@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
 
-from recvault.adapters.memory_keyring import MemoryKeyring
 from recvault.adapters.memory_ledger import MemoryLedger
 from recvault.domain.access import Role
 from recvault.domain.accounts import PeriodKey
@@ -20,51 +18,12 @@ from recvault.domain.destruction import Stage
 from recvault.domain.errors import Conflict, Forbidden, InvalidInput, KeyDestroyed, KeyringError, NotFound
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.period_keys import KeyState, WaitLimits, may_die
-from recvault.domain.ports.keyring import KeyKind
 from recvault.services import key_ends
 from recvault.services.key_ends import VERIFIED_BACKUP
 from recvault.services.keys_ahead import ends_of_contacts
 from recvault.services.retrieve import KeyCache
 from tests.support.archives import Parts, World, make_world, memory_parts
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class TroubledKeyring(MemoryKeyring):
-    """Loses its process at a given use, or a place."""
-
-    uses_left: int | None = None
-    away = False
-
-    def _use(self) -> None:
-        if self.uses_left is not None:
-            self.uses_left -= 1
-            if self.uses_left < 0:
-                self.uses_left = None
-                raise Killed
-
-    def ensure(self, key_id: str, kind: KeyKind) -> bool:
-        self._use()
-        if self.away:
-            raise KeyringError("the place 'b' is away; mount it")
-        return super().ensure(key_id, kind)
-
-    def rewrap_many(
-        self, old_id: str, new_id: str, items: Sequence[tuple[bytes, bytes, bytes]]
-    ) -> Sequence[bytes | None]:
-        self._use()
-        done = super().rewrap_many(old_id, new_id, items)
-        self._use()
-        return done
-
-    def destroy(self, key_ids: Collection[str]) -> None:
-        self._use()
-        if self.away:
-            raise KeyringError("the place 'b' is away; mount it")
-        super().destroy(key_ids)
-        self._use()
+from tests.support.troubled_keyring import Killed, TroubledKeyring
 
 
 @pytest.fixture
@@ -381,7 +340,7 @@ def test_a_place_that_is_away_for_two_days_stops_no_upload(world: World, keyring
     keyring.away = True
     for day in range(3):
         for number, changes in enumerate(kinds):
-            world.store(f"call-{day}-{number}", **changes)
+            world.store(f"call-{day}-{number}", b"RIFF....WAVE", **changes)
         world.later(hours=23)
     world.later(days=2)
     with pytest.raises(KeyringError):
@@ -399,7 +358,7 @@ def test_every_end_the_engine_gives_is_among_those_made_ahead(world: World) -> N
     ends = ends_of_contacts(world.archive.retention.active(), today, today + timedelta(days=1), zone)
     for hours in (0, 6, 12, 13):
         for number, changes in enumerate(kinds):
-            world_draft = world.store(f"c-{hours}-{number}", **changes)
+            world_draft = world.store(f"c-{hours}-{number}", b"RIFF....WAVE", **changes)
             assert date.fromisoformat(day_of(world, world_draft.id)) in ends
         world.later(hours=1)
 
