@@ -46,6 +46,7 @@ PEOPLE: dict[str, tuple[str, tuple[Grant, ...], str]] = {
     "teemu": ("Teemu Tiainen", (Grant(role=Role.TRAINER),), "fi"),
     "laura": ("Laura Lahti", (Grant(role=Role.TEAM_LEAD, scope=BILLING),), "fi"),
     "aino": ("Aino Auvinen", (Grant(role=Role.AUDITOR),), "fi"),
+    "heikki": ("Heikki Hyväksyjä", (Grant(role=Role.APPROVER),), "fi"),
     "emma": ("Emma English", (Grant(role=Role.VERIFIER),), "en"),
     "olli": ("Olli Oikeudeton", (), "fi"),
 }

@@ -353,8 +353,13 @@ def holding(made: Machine, client: httpx.Client, recent: str) -> None:
         "review_on": str((datetime.now(UTC) + timedelta(days=30)).date()),
         "communication_id": recent,
     }
-    assert client.post("/v1/holds", json=hold, headers=paula).status_code == 201
+    placed = client.post("/v1/holds", json=hold, headers=paula)
+    assert placed.status_code == 201
     assert client.get("/v1/holds", headers=paula).json()["rows"]
+    release = client.post(
+        f"/v1/holds/{placed.json()['id']}/release", json={"reason": "zqrelease reason"}, headers=paula
+    )
+    assert release.status_code == 202
     other = client.post(
         "/v1/communications/search",
         json={"purpose": "verification", "tel": "+358457739123"},

@@ -72,6 +72,7 @@ MAY_STAND = {
     "Zqvera Shown": {"users.display_name"},
     "zqhold reason": {"holds.reason"},
     "zqauthority-77": {"holds.authority"},
+    "zqrelease reason": {"proposals.reason"},
 }
 """The register, the directory, classes of the index, holds: where each may stand in the database, and nowhere else.
 A case reference names a case and no person (the program refuses others), so the log of opening keeps it."""

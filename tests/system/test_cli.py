@@ -199,7 +199,9 @@ def test_doctor_looks_at_everything_and_says_the_mend(shell: Shell) -> None:
     told = json.loads(shell("doctor", "--json").out)
     grades = {finding["part"]: finding["grade"] for finding in told["findings"]}
     wanted = {"versions", "core dumps", "swap", "configuration", "permissions", "database", "store", "place", "clocks"}
-    assert set(grades) == wanted | {"keyring", "recovery kit", "ledger", "policy", "overdue"}
+    assert set(grades) == wanted | {"keyring", "recovery kit", "ledger", "policy", "overdue"} | {
+        *("destruction", "mail", "root key", "offline copies")
+    }
     assert {part for part, grade in grades.items() if grade == "fault"} <= {"swap"}
     (shell.home / "recvault-data" / "objects").rename(shell.home / "away")
     lost = shell("doctor")
@@ -324,6 +326,43 @@ def test_one_file_at_fault_does_not_stop_the_others(shell: Shell) -> None:
 # --- destruction
 
 
+def released_by_two(shell: Shell, hold: str) -> None:
+    """Proposed by one, decided by another; what neither may do is refused."""
+    assert shell("user", "add", "arvo", "--role", "approver", "--password-file", "password").code == 0
+    first = shell.value("hold", "release", hold, "--as", "paula", "--reason", "settled")
+    assert first["state"] == "open"
+    assert shell("approval", "approve", first["id"], "--as", "paula").code == 3
+    assert shell.value("approval", "withdraw", first["id"], "--as", "paula")["state"] == "withdrawn"
+    second = shell.value("hold", "release", hold, "--as", "paula", "--reason", "settled indeed")
+    assert shell.value("approval", "refuse", second["id"], "--as", "arvo")["state"] == "refused"
+    third = shell.value("hold", "release", hold, "--as", "paula", "--reason", "settled after all")
+    assert [row["id"] for row in shell.value("approval", "list", "--as", "arvo")["rows"]] == [third["id"]]
+    assert third["id"] in shell("approval", "list", "--as", "arvo").out
+    assert shell.value("purge", "--now")["destroyed"] == []
+    assert shell.value("approval", "approve", third["id"], "--as", "arvo")["state"] == "carried-out"
+    assert len(shell.value("approval", "list", "--as", "arvo", "--decided")["rows"]) == 3
+
+
+def test_suspension_and_forecast_by_command(shell: Shell) -> None:
+    held = old_call(shell)
+    assert shell("purge", "suspend", "--as", "vera", "--reason", "no role").code == 3
+    assert shell("purge", "suspend", "--as", "paula", "--reason", "an inquiry", "--days", "8").code == 2
+    until = shell.value("purge", "suspend", "--as", "paula", "--reason", "an inquiry", "--days", "2")["until"]
+    stopped = shell("purge", "--now")
+    assert stopped.code == 3 and "suspended until" in stopped.out and until[:10] in stopped.out
+    assert "suspended until" in shell("purge", "--dry-run").out
+    assert "suspended until" in shell("doctor").out
+    far = shell("purge", "extend", "--as", "paula", "--reason", "still looking", "--until", "2199-01-01")
+    assert far.code == 2 and "90 days" in far.err
+    assert shell("purge", "unsuspend", "--as", "paula").code == 0
+    assert shell("purge", "unsuspend", "--as", "paula").code == 3
+    assert shell.value("purge", "forecast")["due"] == 1
+    assert "forecast 1 of" in shell("purge", "forecast").out
+    assert shell("purge", "confirm", "--as", "vera").code == 3
+    assert shell.value("purge", "confirm", "--as", "paula")["due"] == 1
+    assert shell.value("purge", "--now")["destroyed"] == [held]
+
+
 def test_hold_purge_certificate(shell: Shell) -> None:
     held = old_call(shell)
     hold = shell.value("hold", "place", "--as", "paula", "--communication", held, "--reason", "a claim")
@@ -331,8 +370,9 @@ def test_hold_purge_certificate(shell: Shell) -> None:
     assert shell.value("purge", "--now")["destroyed"] == []
     assert [row["id"] for row in shell.value("hold", "list", "--as", "paula")["rows"]] == [hold["id"]]
     assert shell("certificate", "show", held).code == 3
-    assert shell.value("hold", "release", hold["id"], "--as", "paula")["released_at"] is not None
-    assert shell("hold", "release", hold["id"], "--as", "paula").code == 3
+    assert [row["kept_back"] for row in shell.value("hold", "report", "--as", "paula")["rows"]] == [1]
+    released_by_two(shell, hold["id"])
+    assert shell("hold", "release", hold["id"], "--as", "paula", "--reason", "again").code == 3
     assert shell.value("purge", "--dry-run")["due"] == 1
     assert shell.value("purge", "--now")["destroyed"] == [held]
     assert shell("hold", "place", "--as", "paula", "--communication", held, "--reason", "late").code == 3

@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from recvault.domain.access import Actor, Grant, Role
 from recvault.domain.communication import Party, PartyKind, Receipt, SearchQuery, State
-from recvault.domain.errors import Conflict, Destroyed, NotFound, TransitionError, Unavailable
+from recvault.domain.errors import Conflict, Destroyed, NotFound, Unavailable
 from recvault.domain.holds import HoldAnswer, snapshot_digest
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.keyring import Keyring
@@ -260,7 +260,7 @@ def test_of_two_approvers_at_once_one_carries_it_out(ground: Ground) -> None:
             together.wait()
             try:
                 mine.archive.approvals.approve(actor, proposal.id)
-            except TransitionError:
+            except Conflict:
                 return False
         return True
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recvault.domain.access import Role
 from tests.support.browsing import Visit, open_content, search, text, wait
 from tests.support.desk import Desk
 
@@ -80,9 +81,33 @@ def test_a_hold_is_placed_and_released(visit: Visit, base: str, made: Desk) -> N
     assert "mutta ei ennen tuhoamiskiellon purkamista" in text(page)
     page.goto(f"{base}/holds")
     assert "Kuluttajariita" in text(page) and "Maija Meriläinen" in text(page)
+    page.click("summary:has-text('Ehdota purkamista')")
+    page.fill("[name=release_reason]", "Riita on sovittu")
     with page.expect_navigation():
-        page.click("main button:text-is('Pura')")
+        page.click("main button:text-is('Ehdota')")
+    assert "purkamista ehdotettu" in text(page)
+    assert not page.query_selector("main form[action$='/release']")
+    page.goto(f"{base}/approvals")
+    assert "Riita on sovittu" in text(page) and not page.query_selector("button:text-is('Hyväksy')")
+
+    other = visit("heikki").page
+    other.goto(f"{base}/approvals")
+    assert "Kuluttajariita" in text(other) and "Maija Meriläinen" in text(other)
+    with other.expect_navigation():
+        other.click("main button:text-is('Hyväksy')")
+    assert "Toteutettu" in text(other) and "Mikään ei odota päätöstä." in text(other)
+    page.goto(f"{base}/holds")
     assert "Voimassa olevia tuhoamiskieltoja ei ole." in text(page)
+
+
+def test_a_suspension_is_on_every_page(visit: Visit, base: str, made: Desk) -> None:
+    suspensions, admin = made.world.archive.suspensions, made.world.actor(Role.ADMINISTRATOR)
+    suspensions.suspend(admin, reason="selvitys", days=2)
+    page = visit("emma").page
+    assert "Automatic destruction is suspended until 24 Nov 2026 at 14:00." in text(page)
+    suspensions.end(admin)
+    page.reload()
+    assert "suspended" not in text(page)
 
 
 def test_a_hold_over_a_customer_needs_a_day_ahead(visit: Visit, base: str, made: Desk) -> None:
@@ -103,8 +128,14 @@ def test_a_hold_over_a_customer_needs_a_day_ahead(visit: Visit, base: str, made:
         page.click("form[action$='/hold'] button.main")
     page.goto(f"{base}/communications/{made.ids['mail']}")
     assert "Koskee kaikkea, mikä on asiakkaan." in text(page)
+    page.click("summary:has-text('Ehdota purkamista')")
+    page.fill("[name=release_reason]", "Vaatimus on peruttu")
     with page.expect_navigation():
-        page.click("text=Pura tuhoamiskielto")
+        page.click("main button:text-is('Ehdota')")
+    assert "purkamista ehdotettu" in text(page)
+    approvals = made.world.archive.approvals
+    approvals.approve(made.world.actor(Role.APPROVER), approvals.open()[0].id)
+    page.reload()
     assert "Ei tuhoamiskieltoa." in text(page)
 
 

@@ -372,7 +372,7 @@ def accounts(parts: Parts, base: Foundation) -> Accounts:
 
 
 def gauges(parts: Parts, custody: Custody) -> Gauges:
-    """The ten gauges."""
+    """The gauges."""
     return Gauges(
         database=parts.database,
         store=parts.store,

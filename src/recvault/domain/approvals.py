@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recvault.domain.errors import TransitionError
+from recvault.domain.errors import Conflict
 from recvault.domain.ids import require_aware
 
 
@@ -94,8 +94,8 @@ _NEXT: Mapping[ProposalState, frozenset[ProposalState]] = {
 
 
 def require_step(proposal: Proposal, state: ProposalState) -> None:
-    """TransitionError when the life cycle does not lead from where the proposal stands to ``state``."""
+    """Conflict when the life cycle does not lead from where the proposal stands to ``state``."""
     if state not in _NEXT[proposal.state]:
-        raise TransitionError(
+        raise Conflict(
             f"the proposal is {proposal.state.value} already; look at it with 'recvault approval list'"
         )

@@ -1,4 +1,4 @@
-"""Ten gauges for whoever watches: what they tell, to whom, and that a part that hangs or is gone delays none."""
+"""Gauges for whoever watches: what they tell, to whom, and that a part that hangs or is gone delays none."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ def test_the_gauges_of_an_archive_that_is_well(world: World) -> None:
         "recvault_due": 0,
         "recvault_overdue": 0,
         "recvault_needs_attention": 0,
+        "recvault_mails_late": 0,
     }
 
 
@@ -187,6 +188,7 @@ def test_a_database_that_is_gone_takes_only_its_own_numbers_along() -> None:
         "due",
         "overdue",
         "needs_attention",
+        "mails_late",
     }
 
 
@@ -253,6 +255,6 @@ def test_networks(host: str, networks: tuple[str, ...], within: bool) -> None:
 
 def test_the_text_has_no_labels_and_holds_every_gauge() -> None:
     text = exposition(dict.fromkeys(NAMES, 0.5))
-    assert list(parsed(text)) == [f"recvault_{name}" for name in NAMES] and len(NAMES) == 11
+    assert list(parsed(text)) == [f"recvault_{name}" for name in NAMES] and len(NAMES) == 12
     assert "{" not in text and math.isclose(sum(parsed(text).values()), 5.5)
     assert all(gauge.help.isascii() and "\n" not in gauge.help for gauge in GAUGES)

@@ -10,7 +10,7 @@ import pytest
 from recvault.domain.access import Actor, Grant, Role
 from recvault.domain.approvals import Proposal, ProposalKind, ProposalState
 from recvault.domain.audit import Act
-from recvault.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, TransitionError, Unavailable
+from recvault.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from recvault.domain.holds import Hold
 from recvault.services.accounts import actor_of
 from tests.support.archives import World, configuration, make_world, memory_parts
@@ -69,7 +69,7 @@ def test_one_proposes_another_approves_and_it_is_done() -> None:
     assert released(world, hold)
     assert set(acts(world, proposal.id)) == {Act.PROPOSED, Act.CARRIED_OUT}
     assert [one.id for one in world.archive.approvals.list(world.actor(Role.AUDITOR)).decided] == [proposal.id]
-    with pytest.raises(TransitionError):
+    with pytest.raises(Conflict):
         world.archive.approvals.approve(world.actor(Role.APPROVER), proposal.id)
 
 
@@ -136,7 +136,7 @@ def test_refused_or_withdrawn_it_can_be_proposed_anew() -> None:
     with pytest.raises(Forbidden, match="proposed it"):
         world.archive.approvals.withdraw(world.actor(Role.APPROVER), second.id)
     assert world.archive.approvals.withdraw(handler, second.id).state is ProposalState.WITHDRAWN
-    with pytest.raises(TransitionError):
+    with pytest.raises(Conflict):
         world.archive.approvals.withdraw(handler, second.id)
     assert not released(world, hold)
     propose(world, handler, hold)
