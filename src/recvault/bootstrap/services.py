@@ -140,6 +140,16 @@ def foundation(parts: Parts) -> Foundation:
     return Foundation(access=access, audit=audit, ledger=ledger, period_keys=period_keys, key_ends=key_ends)
 
 
+def issuer(config: Config) -> Issuer:
+    """Who signs certificates of destruction."""
+    return Issuer(
+        controller=config.controller.name,
+        business_id=config.controller.business_id,
+        version=__version__,
+        backups_kept=timedelta(days=config.backup.keep_days) if config.backup.directory is not None else None,
+    )
+
+
 def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     """Retention, customers, places, certificates, holds."""
     config, zone = parts.config, parts.config.retention.zone
@@ -155,9 +165,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     certificates = Certificates(
         keyring=parts.keyring,
         entropy=parts.entropy,
-        issuer=Issuer(
-            controller=config.controller.name, business_id=config.controller.business_id, version=__version__
-        ),
+        issuer=issuer(config),
     )
     moving: _Moving = {
         "database": parts.database,
@@ -169,9 +177,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     certificates = Certificates(
         keyring=parts.keyring,
         entropy=parts.entropy,
-        issuer=Issuer(
-            controller=config.controller.name, business_id=config.controller.business_id, version=__version__
-        ),
+        issuer=issuer(config),
     )
     return Custody(
         retention=retention,

@@ -38,11 +38,18 @@ LOOKED_FOR = "all object versions, delete markers and open uploads under each it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issuer:
-    """Who issues: the controller as configured, and the program's version."""
+    """Who issues: the controller as configured, and the program's version; how long backups of the database are kept, None
+    where the archive makes none itself."""
 
     controller: str
     business_id: str
     version: str
+    backups_kept: timedelta | None = None
+
+    def backups_until(self, items: Sequence[Destruction]) -> str | None:
+        """Until when a backup made before the last of them was shredded may hold their index data."""
+        last = max(item.shredded_at for item in items)
+        return None if self.backups_kept is None else (last + self.backups_kept).isoformat()
 
 
 class Certificates:
@@ -93,6 +100,7 @@ class Certificates:
             "verification": {"method": LOOKED_FOR, "result": "none found", "at": absent_at.isoformat()},
             "claims": {
                 "content_unreachable_since": unreachable.isoformat(),
+                "index_data_in_backups_until": self._issuer.backups_until(items),
                 "keys_still_alive": [key_id for key_id in keys if self._may_open(key_id)],
                 "note": "a backup of the database made before the erasure still opens the items until these keys "
                 "are destroyed; the certificate of stage 'complete' says when they were",
@@ -110,6 +118,7 @@ class Certificates:
             **self._beyond_reach([self._keyring.info(key) for key in keys]),
             "claims": {
                 "content_unreachable_from_backups_since": max(keys.values()).isoformat(),
+                "index_data_in_backups_until": self._issuer.backups_until(items),
                 "note": "index data (ids, times, contact point, team, queue, case reference, tags) may stand in backups of "
                 "the database until those end; copies handed out are outside the archive; what a lost place or an "
                 "offline copy of the keyring held opens for who has the root key of its time",

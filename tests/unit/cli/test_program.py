@@ -31,6 +31,7 @@ COMMANDS = [
         "certificate list",
         "certificate show",
         "certificate export",
+        "certificate print",
         "certificate verify",
     ),
     *("certificate public-key", "keys status", "keys confirm-backup"),

@@ -32,6 +32,13 @@ class CertificateStage(StrEnum):
     COMPLETE = "complete"
 
 
+class PaperLanguage(StrEnum):
+    """Languages of the printed certificate."""
+
+    FI = "fi"
+    EN = "en"
+
+
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
     app.add_typer(audit_commands, name="audit")
@@ -99,6 +106,25 @@ def certificate_export(
     write_new(out, text.encode(), mode=0o644)
     told = {"communication_id": communication, "stage": wanted.value, "file": str(out)}
     answer(told, [f"certificate '{wanted}' is in {out}"], as_json=json_)
+
+
+@certificate_commands.command("print")
+def certificate_print(
+    context: typer.Context,
+    communication: str,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A new HTML file, for a browser to print.")],
+    language: Annotated[PaperLanguage, typer.Option(help="Language of the paper.")] = PaperLanguage.FI,
+    json_: Json = False,
+) -> None:
+    """Write the certificate of one destroyed communication as a page to print and hand out."""
+    with archive_of(context) as archive:
+        from recvault.interfaces.web.destroyed import paper
+
+        item, files = _destruction(archive, communication)
+        text = paper(archive, item, files, language=language.value)
+    write_new(out, text.encode(), mode=0o644)
+    told = {"communication_id": communication, "language": language.value, "file": str(out)}
+    answer(told, [f"the certificate is in {out}; open it in a browser and print it"], as_json=json_)
 
 
 @certificate_commands.command("public-key")
