@@ -22,6 +22,7 @@ from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock
+from recvault.services.mailing import LATE
 from recvault.services.places import Places
 
 LAST_TICK = "worker-tick"
@@ -56,6 +57,7 @@ GAUGES = (
     Gauge(name="due", help="Communications whose end has come and that nothing freezes."),
     Gauge(name="overdue", help="Communications still there purge.overdue_alarm_hours after their end, without a hold."),
     Gauge(name="needs_attention", help="Communications that wait for a person to look at them."),
+    Gauge(name="mails_late", help="Mails that have waited for 15 minutes or longer to be sent."),
 )
 
 
@@ -113,6 +115,7 @@ class Gauges:
                 "due": unit.communications.count_due(now),
                 "overdue": unit.communications.count_overdue(now - self._overdue_after),
                 "needs_attention": unit.communications.count_attention(),
+                "mails_late": unit.notices.unsent(now - LATE)[0],
             }
 
     def _of_store(self) -> Values:
