@@ -75,7 +75,6 @@ def test_the_gauges_of_an_archive_that_is_well(world: World) -> None:
         "recvault_overdue": 0,
         "recvault_needs_attention": 0,
         "recvault_mails_late": 0,
-        "recvault_mails_late": 0,
     }
 
 
@@ -190,7 +189,6 @@ def test_a_database_that_is_gone_takes_only_its_own_numbers_along() -> None:
         "overdue",
         "needs_attention",
         "mails_late",
-        "mails_late",
     }
 
 
@@ -258,5 +256,5 @@ def test_networks(host: str, networks: tuple[str, ...], within: bool) -> None:
 def test_the_text_has_no_labels_and_holds_every_gauge() -> None:
     text = exposition(dict.fromkeys(NAMES, 0.5))
     assert list(parsed(text)) == [f"recvault_{name}" for name in NAMES] and len(NAMES) == 12
-    assert "{" not in text and math.isclose(sum(parsed(text).values()), 5.5)
+    assert "{" not in text and math.isclose(sum(parsed(text).values()), 6.0)
     assert all(gauge.help.isascii() and "\n" not in gauge.help for gauge in GAUGES)
