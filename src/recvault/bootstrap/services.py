@@ -150,6 +150,19 @@ def issuer(config: Config) -> Issuer:
     )
 
 
+def places(parts: Parts, base: Foundation) -> Places:
+    """Where content, keys and copies are, and whether they may be there."""
+    return Places(
+        store=parts.store,
+        declared=declared_place(parts.config),
+        others=other_places(parts.config),
+        policy=residency_policy(parts.config),
+        audit=base.audit,
+        clock=parts.clock,
+        interval=timedelta(minutes=parts.config.residency.check_interval_minutes),
+    )
+
+
 def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     """Retention, customers, places, certificates, holds."""
     config, zone = parts.config, parts.config.retention.zone
@@ -162,28 +175,19 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
         clock=parts.clock,
         zone=zone,
     )
-    certificates = Certificates(
-        keyring=parts.keyring,
-        entropy=parts.entropy,
-        issuer=issuer(config),
-    )
+    certificates = Certificates(keyring=parts.keyring, entropy=parts.entropy, issuer=issuer(config))
     moving: _Moving = {
         "database": parts.database,
         "retention": retention,
         "access": base.access,
         "audit": base.audit,
     }
-    events = RetentionEvents(**moving, clock=parts.clock, entropy=parts.entropy, zone=zone)
-    certificates = Certificates(
-        keyring=parts.keyring,
-        entropy=parts.entropy,
-        issuer=issuer(config),
-    )
+    events = RetentionEvents(**moving, ledger=base.ledger, clock=parts.clock, entropy=parts.entropy, zone=zone)
     return Custody(
         retention=retention,
         retention_events=events,
         retention_desk=RetentionDesk(**moving, clock=parts.clock, zone=zone),
-        purpose_endings=PurposeEndings(**moving, clock=parts.clock),
+        purpose_endings=PurposeEndings(**moving, ledger=base.ledger, clock=parts.clock),
         overrides=Overrides(**moving, ledger=base.ledger, zone=zone),
         customers=Customers(
             database=parts.database,
@@ -193,15 +197,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
             clock=parts.clock,
             entropy=parts.entropy,
         ),
-        places=Places(
-            store=parts.store,
-            declared=declared_place(config),
-            others=other_places(config),
-            policy=residency_policy(config),
-            audit=base.audit,
-            clock=parts.clock,
-            interval=timedelta(minutes=config.residency.check_interval_minutes),
-        ),
+        places=places(parts, base),
         certificates=certificates,
         restore=Restore(
             database=parts.database,
