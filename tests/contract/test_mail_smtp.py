@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from recvault.adapters.mail import SmtpMail, SmtpSettings
-from recvault.domain.errors import ConfigurationError, MailRefused, MailUnavailable
+from recvault.domain.errors import ConfigurationError, MailPutOff, MailRefused, MailUnavailable
 from recvault.domain.ports.mail import OutgoingMail
 from tests.servers.run import free_ports
 from tests.support.authority import Authority, make_authority
@@ -170,7 +170,7 @@ def test_greylisting_puts_off_and_the_next_attempt_arrives() -> None:
     with mail_server() as box:
         box.answers = ["451 4.7.1 greylisted, valvoja@company.example, come again"]
         mail = SmtpMail(settings(box))
-        with pytest.raises(MailUnavailable, match=r"puts off the recipient \(451 4\.7\.1\)") as caught:
+        with pytest.raises(MailPutOff, match=r"puts off the recipient \(451 4\.7\.1\)") as caught:
             mail.send(MESSAGE)
         assert "valvoja" not in str(caught.value) and box.mails == []
         mail.send(MESSAGE)
@@ -185,7 +185,7 @@ def test_a_refused_recipient_is_told_without_the_address() -> None:
         assert "valvoja" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("answer", "kind"), [("452 4.3.1 full", MailUnavailable), ("554 5.6.0 no", MailRefused)])
+@pytest.mark.parametrize(("answer", "kind"), [("452 4.3.1 full", MailPutOff), ("554 5.6.0 no", MailRefused)])
 def test_a_message_that_is_put_off_or_refused_at_its_end(answer: str, kind: type[Exception]) -> None:
     with mail_server() as box:
         box.after_data = [answer]

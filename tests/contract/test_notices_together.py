@@ -18,6 +18,7 @@ from recvault.services.alarms import TaskState
 from recvault.services.mailing import Mailing
 from recvault.services.notices import Notices, NoticeSettings
 from tests.contract import database_kit as kit
+from tests.servers.run import free_ports
 from tests.support.archives import World, make_world, memory_parts, steady_database
 from tests.support.mail_server import Postbox, mail_server
 
@@ -86,3 +87,32 @@ def test_everybody_hears_once_of_a_beginning_a_day_an_end_and_a_digest(world: Wo
         world.later(minutes=6)
         assert together({}) == once("Archive: alarm ended (1)")
         assert len({mail["Message-ID"] for mail in box.mails}) == len(box.mails)
+
+
+def test_greylisting_of_one_holds_up_nobody_else(world: World) -> None:
+    with mail_server() as box:
+        notices = worker(world, box)
+        box.answers = ["451 4.7.1 greylisted, come again"]
+        world.archive.gauges.beat()
+        world.archive.audit.sequence()
+        state = TaskState(task="purge", at=world.clock.now(), wrong={"stopped": 3})
+        first = notices.watch("w-1", [state]).sending
+        assert (first.sent, first.put_off, first.faults) == (1, 1, ("mail-put-off",))
+        world.later(minutes=1)
+        second = notices.watch("w-1", [state]).sending
+        assert (second.sent, second.put_off) == (1, 0)
+    assert sorted(str(mail["To"]) for mail in box.mails) == list(WATCHERS)
+
+
+def test_a_server_that_was_away_gets_everything_when_it_is_back(world: World) -> None:
+    port = free_ports(1)
+    notices = worker(world, Postbox(port))
+    world.archive.gauges.beat()
+    world.archive.audit.sequence()
+    state = TaskState(task="purge", at=world.clock.now(), wrong={"stopped": 3})
+    away = notices.watch("w-1", [state]).sending
+    assert (away.sent, away.put_off, away.faults) == (0, 2, ("mail-unavailable",))
+    with mail_server(port=port) as box:
+        world.later(minutes=1)
+        assert notices.watch("w-1", [state]).sending.sent == 2
+    assert len(box.mails) == 2

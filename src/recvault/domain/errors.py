@@ -125,6 +125,12 @@ class MailUnavailable(Unavailable):
     code = "mail-unavailable"
 
 
+class MailPutOff(MailUnavailable):
+    """The mail server answers and puts this one mail off for a while (RFC 5321, 4.2.1: 4yz), as greylisting does."""
+
+    code = "mail-put-off"
+
+
 class MailRefused(RecvaultError):
     """The mail server refused (certificate, sign-in, sender, recipient), and asking again will not help."""
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from recvault.domain.errors import MailUnavailable, RecvaultError
+from recvault.domain.errors import MailPutOff, MailUnavailable, RecvaultError
 from recvault.domain.ids import uuid7
 from recvault.domain.notices import QueuedMail
 from recvault.domain.ports.database import Database
@@ -71,7 +71,8 @@ class Mailing:
         unreachable: RecvaultError | None = None
         for mail in mails:
             fault = unreachable or self.attempt(mail)
-            unreachable = fault if isinstance(fault, MailUnavailable) else None
+            away = isinstance(fault, MailUnavailable) and not isinstance(fault, MailPutOff)
+            unreachable = fault if away else None
             self._note(mail, worker, fault)
             if fault is not None:
                 faults.append(fault.code)

@@ -21,7 +21,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from recvault.domain.errors import ConfigurationError, MailRefused, MailUnavailable
+from recvault.domain.errors import ConfigurationError, MailPutOff, MailRefused, MailUnavailable
 from recvault.domain.ports.mail import OutgoingMail
 
 _ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?= |$)")
@@ -177,14 +177,14 @@ class SmtpMail:
         self._need(answer, "the sign-in", "see mail.user and the password in mail.password_file")
 
     def _need(self, answer: tuple[int, bytes], what: str, mend: str) -> None:
-        """Returns for a good answer; MailUnavailable for 4xx, MailRefused for anything else."""
+        """Returns for a good answer; MailPutOff for 4xx, MailRefused for anything else."""
         code, text = answer
         if 200 <= code < 300:
             return
         found = _ENHANCED.match(text)
         number = f"{code} {found[0].decode()}" if found else str(code)
-        if 400 <= code < 500 or code == -1:
-            raise MailUnavailable(f"{self._where} puts off {what} ({number}); {_TRY_AGAIN}")
+        if 400 <= code < 500:
+            raise MailPutOff(f"{self._where} puts off {what} ({number}); {_TRY_AGAIN}")
         raise MailRefused(f"{self._where} refuses {what} ({number}); {mend}")
 
 

@@ -72,8 +72,11 @@ class Mail(Protocol):
     """Where mail goes out."""
 
     def send(self, message: OutgoingMail) -> None:
-        """Hands it over for delivery, once it returns. MailUnavailable when the same may succeed later (it may even have
-        gone out: send it again under the same id); MailRefused when something has to be mended first."""
+        """Hands it over for delivery, once it returns.
+
+        MailUnavailable when the same may succeed later (it may even have gone out: send it again under the same id),
+        MailPutOff of it when only this mail has to wait; MailRefused when something has to be mended first.
+        """
 
     def check(self) -> str:
         """Goes as far as it can without sending, and tells in a few words what answers; errors as for ``send``."""
