@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from recvault.config.loading import known_keys
+from recvault.domain.notices import AlarmCode
 from recvault.interfaces.http.metrics import PREFIX
+from recvault.interfaces.tasks import ALARMING
 from recvault.services.gauges import GAUGES
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +40,14 @@ QUOTED = re.findall(r"^\| `(.+?)` \|", section("Common errors"), re.MULTILINE)
 def test_every_gauge_has_its_alarm() -> None:
     rows = re.findall(r"^\| `(recvault_[a-z_]+)` \|", section("Gauges"), re.MULTILINE)
     assert rows == [PREFIX + gauge.name for gauge in GAUGES]
+
+
+def test_every_alarm_is_told_of() -> None:
+    rows = re.findall(r"^\| (`.+?`) \|", section("Mail").partition("| alarm |")[2], re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
+    assert named == {code.value for code in AlarmCode}
+    listed = set(re.findall(r"`([a-z_]+)`", section("Mail").partition("| `TASK/WHAT` |")[2].partition("\n")[0]))
+    assert listed == ALARMING - {"violations"} | {"failed"}
 
 
 @pytest.mark.parametrize("quoted", QUOTED)
