@@ -309,5 +309,6 @@ def start(archive: Archive, *, demo: bool = False) -> None:
             "the recovery kit is not confirmed; store it away from this machine, then run 'recvault keys confirm-backup'"
         )
     archive.overrides.settle_replayed()
+    archive.purpose_endings.settle_replayed()
     if faults := archive.places.check():
         raise ResidencyViolation("the archive does not start here: " + "; ".join(faults))

@@ -29,6 +29,8 @@ class LedgerKind(StrEnum):
     POLICY_SIGNED = "policy-signed"
     OVERRIDE_PLACED = "override-placed"
     OVERRIDE_ENDED = "override-ended"
+    PURPOSE_ENDED = "purpose-ended"
+    PURPOSE_END_WITHDRAWN = "purpose-end-withdrawn"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

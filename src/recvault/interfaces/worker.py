@@ -230,8 +230,9 @@ class Worker:
         return {"backup": made.header.id, "bytes": made.length, "opened": len(report.opened), "faults": report.faults}
 
     def _apply_policy(self) -> Outcome:
-        """Takes a policy that was put in force, and overrides that a replay brought back, to what is stored."""
+        """Takes a policy that was put in force, and what a replay brought back, to what is stored."""
         self._archive.overrides.settle_replayed()
+        self._archive.purpose_endings.settle_replayed()
         applied = self._archive.retention_desk.apply()
         return {"computed_again": applied.looked_at, "moved": applied.moved}
 

@@ -7,7 +7,7 @@ or a hold settles it. A key that died is not used again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -18,7 +18,15 @@ from recvault.domain.holds import Hold
 from recvault.domain.ledger import LedgerEntry, LedgerKind
 from recvault.domain.ports.database import UnitOfWork
 from recvault.domain.ports.keyring import Keyring
-from recvault.services.override_entries import end_again, place_again
+from recvault.services import ending_entries, override_entries
+
+RETENTION: Mapping[LedgerKind, Callable[[UnitOfWork, LedgerEntry], object]] = {
+    LedgerKind.OVERRIDE_PLACED: override_entries.place_again,
+    LedgerKind.OVERRIDE_ENDED: override_entries.end_again,
+    LedgerKind.PURPOSE_ENDED: ending_entries.end_again,
+    LedgerKind.PURPOSE_END_WITHDRAWN: ending_entries.withdraw_again,
+}
+"""What moves retention beside the rows."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -101,10 +109,8 @@ def apply(unit: UnitOfWork, entry: LedgerEntry, keyring: Keyring, told: Followed
         _destroyed(unit, entry, told)
     elif entry.kind is LedgerKind.KEYS_DESTROYED:
         _close_again(unit, entry, keyring, told)
-    elif entry.kind is LedgerKind.OVERRIDE_PLACED:
-        place_again(unit, entry)
-    elif entry.kind is LedgerKind.OVERRIDE_ENDED:
-        end_again(unit, entry)
+    elif entry.kind in RETENTION:
+        RETENTION[entry.kind](unit, entry)
 
 
 def _destroyed(unit: UnitOfWork, entry: LedgerEntry, told: Followed) -> None:

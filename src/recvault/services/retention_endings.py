@@ -2,7 +2,8 @@
 
 Keeps: nothing in an open case and nothing held is chosen or approved; from the approval on the purpose opens nothing any
 more; until the delay is over it is visible and can be taken back, afterwards it is over for good; a hold placed meanwhile
-keeps the recording as ever. Every step is audited with before and after.
+keeps the recording as ever. Every step is audited with before and after, and stands in the ledger: a restore brings no
+ended purpose back.
 
 Leaves to others: proposing and approving (``services.approvals``, kind ``end-purpose``), destroying.
 """
@@ -19,6 +20,7 @@ from recvault.domain.approvals import Proposal, ProposalKind
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication
 from recvault.domain.errors import Conflict, Destroyed, InvalidInput, NotFound
+from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
 from recvault.domain.purpose import PURPOSES_WITH_RETENTION
@@ -27,7 +29,9 @@ from recvault.domain.retention.standing import first_end
 from recvault.services.access import Access
 from recvault.services.approvals import Approvals
 from recvault.services.audit_log import AuditLog
-from recvault.services.retention import Retention
+from recvault.services.ending_entries import REPLAYED, ended_body, noted, stands
+from recvault.services.ledger import Ledger
+from recvault.services.retention import ACTOR, Retention
 from recvault.services.retention_events import EventReport, with_end
 
 ITEMS_LIMIT = 1000
@@ -46,12 +50,13 @@ class PurposeEndings:
     """Proposes, carries out, shows and takes back early ends."""
 
     def __init__(
-        self, *, database: Database, retention: Retention, access: Access, audit: AuditLog, clock: Clock
+        self, *, database: Database, retention: Retention, access: Access, audit: AuditLog, ledger: Ledger, clock: Clock
     ) -> None:
         self._database = database
         self._retention = retention
         self._access = access
         self._audit = audit
+        self._ledger = ledger
         self._clock = clock
 
     def propose(
@@ -93,7 +98,9 @@ class PurposeEndings:
             placed_at=now,
             ends_at=ends_at,
         )
-        unit.retention.add_ending(ending, [row.id for row in rows])
+        ids = [row.id for row in rows]
+        if not stands(unit, ending.id):  # replayed from a ledger that was ahead of a lost commit
+            unit.retention.add_ending(ending, ids)
         self._retention.move(
             unit,
             rows,
@@ -103,6 +110,7 @@ class PurposeEndings:
             detail={"ending": ending.id, "purpose": purpose, "ends_at": ends_at.isoformat()},
             always=True,
         )
+        self._ledger.append(unit, LedgerKind.PURPOSE_ENDED, ended_body(ending, ids))
 
     def open(self, actor: Actor) -> list[OpenEnding]:
         """Approved ends whose delay runs, in the order of their approval."""
@@ -135,8 +143,34 @@ class PurposeEndings:
                 detail={"ending": ending.id, "purpose": ending.purpose},
                 always=True,
             )
+            self._ledger.append(unit, LedgerKind.PURPOSE_END_WITHDRAWN, {"id": ending.id, "by": actor.id})
             unit.commit()
         return EventReport(concerned=len(rows), moved=moved)
+
+    def settle_replayed(self) -> int:
+        """After a replay: computes again what ends concern that the ledger set or took back; returns how many ends moved.
+        Harmless to repeat."""
+        with self._database.read() as unit:
+            waiting = noted(unit)
+        moved = 0
+        for ending_id in waiting:
+            with self._database.begin() as unit:
+                ending = unit.retention.ending(ending_id)
+                ids = unit.retention.ending_items(ending_id)
+                if ending.customer_id is not None:
+                    ids = unit.communications.ids_of_customer(ending.customer_id)
+                rows = self._retention.lock(unit, ids)
+                left = unit.retention.endings_covering([row.id for row in rows])
+                after = [_reopened(row, ending.purpose, left.get(row.id, ())) for row in rows]
+                act = Act.PURPOSE_ENDED if ending.withdrawn_at is None else Act.PURPOSE_END_WITHDRAWN
+                detail = {"ending": ending.id, "purpose": ending.purpose, "replayed": True}
+                changed = self._retention.move(unit, rows, after, by=ACTOR, act=act, detail=detail)
+                told = {"ending": ending.id, "replayed": True, "concerned": len(rows), "moved": changed}
+                self._audit.record(unit, actor=ACTOR, act=act, target=ending.customer_id, detail=told)
+                moved += changed
+                unit.settings.put(REPLAYED, {"ids": [one for one in noted(unit) if one != ending_id]})
+                unit.commit()
+        return moved
 
 
 def _reopened(row: Communication, purpose: str, left: tuple[PurposeEnding, ...]) -> Communication:

@@ -20,12 +20,15 @@ from recvault.domain.communication import Communication
 from recvault.domain.customer import Customer
 from recvault.domain.errors import InvalidInput, NotFound
 from recvault.domain.ids import require_aware, uuid7
+from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.purpose import Purpose
 from recvault.domain.retention.endings import EndingKind, PurposeEnding
 from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
+from recvault.services.ending_entries import ended_body
+from recvault.services.ledger import Ledger
 from recvault.services.retention import Retention
 
 REASON_LIMIT = 500
@@ -50,6 +53,7 @@ class RetentionEvents:
         retention: Retention,
         access: Access,
         audit: AuditLog,
+        ledger: Ledger,
         clock: Clock,
         entropy: Entropy,
         zone: tzinfo,
@@ -58,6 +62,7 @@ class RetentionEvents:
         self._retention = retention
         self._access = access
         self._audit = audit
+        self._ledger = ledger
         self._clock = clock
         self._entropy = entropy
         self._zone = zone
@@ -200,6 +205,8 @@ class RetentionEvents:
                 target=customer_id or communication_id,
                 detail={"ending": ending.id, "concerned": len(rows), "moved": moved},
             )
+            chosen = [row.id for row in rows] if customer_id is None else []
+            self._ledger.append(unit, LedgerKind.PURPOSE_ENDED, ended_body(ending, chosen))
             unit.commit()
         return EventReport(concerned=len(rows), moved=moved)
 

@@ -14,6 +14,7 @@ from recvault.domain.communication import Communication
 from recvault.domain.errors import Conflict, Destroyed, Forbidden, InvalidInput, NotFound
 from recvault.domain.retention.endings import DELAY
 from tests.support.archives import POLICY, World, make_world
+from tests.unit.services.test_restore import Bench, bench  # noqa: F401 - a fixture
 
 
 @pytest.fixture
@@ -58,7 +59,9 @@ def test_it_takes_another_person_then_14_days_then_it_is_destroyed(world: World)
 def test_it_is_visible_and_can_be_taken_back_until_it_is_over(world: World) -> None:
     receipt = world.store("a")
     handler = world.actor(Role.PRIVACY_HANDLER)
-    verification, training = end(world, [receipt.id]), end(world, [receipt.id], "training")
+    verification = end(world, [receipt.id])
+    world.later(seconds=1)
+    training = end(world, [receipt.id], "training")
     seen = world.archive.purpose_endings.open(world.actor(Role.AUDITOR))
     assert [(one.ending.id, one.ending.purpose, one.items) for one in seen] == [
         (verification, "verification", 1),
@@ -172,3 +175,25 @@ def test_an_ended_purpose_never_comes_back_with_a_new_policy(world: World) -> No
     assert found.policy_version == "longer"
     assert found.live_purposes(world.clock.now() - timedelta(days=15)) == {"verification"}
     assert found.destroy_at == receipt.destroy_at
+
+
+def test_a_restore_brings_no_ended_purpose_back(bench: Bench) -> None:  # noqa: F811
+    world = bench.world
+    chosen, withdrawn, objected = world.store("a", remote=None), world.store("b", remote=None), world.store("c")
+    taken_back = end(world, [withdrawn.id], "training")
+    copy = bench.copy()
+    end(world, [chosen.id])
+    world.archive.purpose_endings.withdraw(world.actor(Role.PRIVACY_HANDLER), taken_back)
+    customer = world.archive.customers.id_of_number(world.actor(Role.ADMINISTRATOR), "1001")
+    handler = world.actor(Role.PRIVACY_HANDLER)
+    world.archive.retention_events.object_to_training(handler, reason="by post", customer_id=customer)
+    wanted = {one.id: row(world, one.id).purposes for one in (chosen, withdrawn, objected)}
+    bench.put_back(copy)
+    with bench.another() as again:
+        again.archive.restore.replay()
+        again.archive.purpose_endings.settle_replayed()
+        assert {one: row(again, one).purposes for one in wanted} == wanted
+        assert again.archive.purpose_endings.settle_replayed() == 0
+        assert not any(again.archive.retention_desk.explain(one).differs for one in wanted)
+        arrived = again.store("d")
+        assert row(again, arrived.id).live_purposes(world.clock.now()) == {"verification"}
