@@ -122,6 +122,7 @@ def a_bad_winter(parts: Parts, *, cuts: int) -> None:
         assert len(acknowledged) == 2 * cuts
         with another_process(world, parts) as after:
             world.later(days=190)
+            after.archive.forecast.confirm(after.actor(Role.PRIVACY_HANDLER))  # nobody foresaw so much: a person looked
             purge(after)
             world.later(hours=25)
             purge(after)
