@@ -162,13 +162,14 @@ def change_root(base: Path, old: RootKey, new: RootKey) -> None:
     opened(base, old).change_root(new, recovery=None)
 
 
-def opened(base: Path, root: RootKey) -> FileKeyring:
+def opened(base: Path, root: RootKey, *, create: bool = False) -> FileKeyring:
     return FileKeyring(
         directory=base / "a",
         root=root,
         clock=SystemClock(),
         entropy=SystemEntropy(),
         replicas={"b": base / "b", "c": base / "c"},
+        create=create,
     )
 
 
@@ -188,14 +189,7 @@ def test_dying_at_any_line_of_a_change_of_the_root_key_leaves_one_that_opens(bas
     """Exactly one of the two opens the archive; who opens it brings the other places up, and nothing is lost."""
     entropy = SystemEntropy()
     roots: list[RootKey] = [RootKeyFile.create(base / "root-0", entropy)]
-    ring = FileKeyring(
-        directory=base / "a",
-        root=roots[0],
-        clock=SystemClock(),
-        entropy=entropy,
-        replicas={"b": base / "b", "c": base / "c"},
-        create=True,
-    )
+    ring = opened(base, roots[0], create=True)
     ring.ensure(OLD, KeyKind.WRAP)
     ring.confirm_backup()
     wrapped = ring.wrap(OLD, SECRET, b"")
@@ -225,14 +219,7 @@ def test_dying_on_the_way_into_a_token_leaves_one_that_opens(base: Path, soft_to
     entropy = SystemEntropy()
     file = RootKeyFile.create(base / "root", entropy)
     token = RootToken.create(soft_token.settings(), entropy)
-    ring = FileKeyring(
-        directory=base / "a",
-        root=file,
-        clock=SystemClock(),
-        entropy=entropy,
-        replicas={"b": base / "b", "c": base / "c"},
-        create=True,
-    )
+    ring = opened(base, file, create=True)
     ring.ensure(OLD, KeyKind.WRAP)
     wrapped = ring.wrap(OLD, SECRET, b"")
     line, ways = 0, set()
@@ -247,6 +234,47 @@ def test_dying_on_the_way_into_a_token_leaves_one_that_opens(base: Path, soft_to
             line += 40
         ways.add(new.id)
     assert len(ways) == 2
+
+
+def add_place(base: Path) -> None:
+    two_and_c(base).add_place("c")
+
+
+def drop_place(base: Path) -> None:
+    two_and_c(base).drop_place("c")
+
+
+def two_and_c(base: Path) -> FileKeyring:
+    return opened(base, RootKeyFile(base / "root"))
+
+
+def test_dying_on_a_places_way_in_and_out_forgets_none_that_holds_keys(base: Path) -> None:
+    """Wherever it dies, a place with keys is on the register or was never counted on; asking again completes it."""
+    keyring(base, create=True).ensure(OLD, KeyKind.WRAP)
+    wrapped = keyring(base).wrap(OLD, SECRET, b"")
+    line, halves, ended = 0, 0, False
+    while not ended:
+        died_in = not die_at(line, partial(add_place, base))
+        ring = two_and_c(base)
+        live = {entry.place for entry in ring.register() if entry.stay is not None and entry.stay.live}
+        holds = (base / "c" / "keyring.sealed").exists()
+        assert holds or "c" not in live, "on the register only once it holds the keys"
+        halves += holds and "c" not in live
+        if "c" not in live:
+            ring.add_place("c")
+        died_out = not die_at(line, partial(drop_place, base))
+        ring = two_and_c(base)
+        live = {entry.place for entry in ring.register() if entry.stay is not None and entry.stay.live}
+        holds = (base / "c" / "keyring.sealed").exists()
+        assert "c" in live or not holds, "off the register only once it is wiped"
+        halves += "c" in live and not holds
+        if "c" in live:
+            ring.drop_place("c")
+        assert two_and_c(base).unwrap(OLD, wrapped, b"") == SECRET
+        assert not (base / "c" / "keyring.sealed").exists()
+        ended = not died_in and not died_out
+        line += 17
+    assert halves > 3
 
 
 def test_a_root_change_finds_a_place_away_before_or_after(base: Path) -> None:

@@ -467,3 +467,19 @@ def test_content_must_fit_the_parts_of_an_upload() -> None:
     with pytest.raises(ConfigFault, match="raise the part size"):
         load(None, environ)
     assert load(None, environ | {"RECVAULT__STORE__PART_SIZE_MIB": "16"}).ingest.content_max_gib == 100
+
+
+# -- the root key in a token -------------------------------------------------------------------------------
+
+
+def test_a_token_is_named_whole_or_not_at_all(tmp_path: Path) -> None:
+    told = fault_of(tmp_path, '[keyring]\nroot = "pkcs11"\ntoken = "recvault"\n')
+    assert "keyring root pkcs11 needs token_library and token_pin_file as well" in told
+    text = '[keyring]\nroot = "pkcs11"\ntoken_library = "/usr/lib/p11.so"\ntoken = "recvault"\n'
+    config = load(write(tmp_path, text + 'token_pin_file = "credential:token-pin"\n'), SYSTEMD)
+    assert config.keyring.token_pin_file == Path("/run/credentials/recvault.service/token-pin")
+    assert config.keyring.token_key == "recvault-root"
+
+
+def test_a_pin_does_not_stand_in_the_configuration(tmp_path: Path) -> None:
+    assert "keyring.token_pin is not known" in fault_of(tmp_path, '[keyring]\ntoken_pin = "4711"\n')

@@ -92,11 +92,20 @@ def test_a_process_that_does_not_know_a_new_place_makes_and_destroys_nothing(sit
         earlier.wrap(DAY, SECRET, b"")
 
 
+def test_a_place_whose_addition_broke_off_is_added_again(site: Site) -> None:
+    (site.base / "c").mkdir(mode=0o700)
+    shutil.copy(site.base / "a" / "keyring.sealed", site.base / "c" / "keyring.sealed")
+    keyring = site.open("bc")
+    keyring.ensure("day/2026-11-23/1", KeyKind.WRAP)
+    keyring.add_place("c")
+    assert site.table("c") == site.table("a")
+
+
 @pytest.mark.parametrize("content", [b"", b"something else"])
 def test_nothing_is_written_over_what_lies_in_a_new_place(site: Site, content: bytes) -> None:
     (site.base / "c").mkdir(mode=0o700)
     (site.base / "c" / "keyring.sealed").write_bytes(content)
-    with pytest.raises(KeyringError, match=r"holds a keyring\.sealed"):
+    with pytest.raises(KeyringError, match=r"holds a keyring\.sealed that is not this"):
         site.open("bc").add_place("c")
     assert (site.base / "c" / "keyring.sealed").read_bytes() == content
 

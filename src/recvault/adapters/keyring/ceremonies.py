@@ -81,7 +81,7 @@ class Ceremonies(SealedPlaces):
 
     def add_place(self, name: str) -> None:
         """Writes the keyring into a configured place and puts it on the register; KeyringError when it is there already,
-        or when the directory holds something.
+        or when the directory holds something else than this keyring.
 
         Never done by itself: a directory is also empty while its disk is not mounted, and a keyring
         written beneath the mount point would be forgotten there with keys that are destroyed later.
@@ -95,11 +95,7 @@ class Ceremonies(SealedPlaces):
                     f"the place {name} is on the register; if its disk is away, mount it; if it is lost, first run "
                     "recvault keys replica drop --lost"
                 )
-            if standing.place.holds():
-                raise KeyringError(
-                    f"{standing.place.directory} holds a {SEALED}; if it is this place's from before, run recvault keys "
-                    "replica drop, which wipes it; else move it away"
-                )
+            self._require_free(standing, last_stay(table, name))
             standing.place.prepare()
             added = with_places(table, [name], self._clock.now())
             sealed = seal_table(added, root=self._root, entropy=self._entropy)
@@ -263,6 +259,21 @@ class Ceremonies(SealedPlaces):
         self._table = table
         self._write(table)
         self._require_every_place(purpose)
+
+    def _require_free(self, standing: Standing, stay: Stay | None) -> None:
+        """A new place holds nothing, or this keyring from an addition that broke off, which is written over."""
+        if not standing.place.holds():
+            return
+        self._look(standing, {}, sweep=True)
+        if stay is not None and stay.lost_at is not None and stay.ended_at is None:
+            raise KeyringError(
+                f"{standing.place.directory} holds a {SEALED}, and {stay.place} is noted as lost: it is found, then; run "
+                "recvault keys replica drop, which wipes it, and add it again"
+            )
+        if standing.fault is not None:
+            raise KeyringError(
+                f"{standing.place.directory} holds a {SEALED} that is not this keyring's; move it away ({standing.fault})"
+            )
 
     def _configured(self, name: str) -> Standing:
         found = next((standing for standing in self._standings if standing.place.name == name), None)
