@@ -17,8 +17,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from recvault.config.model import Store
 from recvault.domain.access import Role
 from recvault.domain.destruction import Stage
+from recvault.interfaces.hook.client import ANSWER_SECONDS
 from tests.servers.ceph import Ceph
 from tests.servers.postgresql import fresh_database
 from tests.support.aftermath import content_of, look, objects_of, rows_of, tombstones_of
@@ -32,9 +34,6 @@ pytestmark = pytest.mark.s3
 MIB = 1024 * 1024
 CALL = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(range(256)) * 300
 LONG = bytes(range(251)) * (20 * MIB // 251)
-
-TRIES = 2
-"""Of the adapter, with a time-out of a second."""
 
 FAULTS: dict[str, dict[str, object]] = {
     "refuse": {},
@@ -88,12 +87,14 @@ class Place:
 
 
 @contextmanager
-def behind_the_proxy(directory: Path, ceph: Ceph, *, versioned: bool, read_timeout: float = 1.0) -> Iterator[Place]:
+def behind_the_proxy(
+    directory: Path, ceph: Ceph, *, versioned: bool, read_timeout: float = 1.0, tries: int = 2
+) -> Iterator[Place]:
     bucket = ceph.make_bucket(versioned=versioned)
     with fresh_database() as url, lying_proxy(ceph.endpoint) as proxy:
         config = ceph_configuration(replace(ceph, endpoint=proxy.endpoint), bucket)
         settings = replace(
-            ceph.settings(bucket), endpoint=proxy.endpoint, read_timeout_seconds=read_timeout, retries=TRIES - 1
+            ceph.settings(bucket), endpoint=proxy.endpoint, read_timeout_seconds=read_timeout, retries=tries - 1
         )
         through, past = SteadyS3(settings), SteadyS3(ceph.settings(bucket))
         parts = real_parts(directory, database_url=url, store=through, config=config)
@@ -276,3 +277,25 @@ def test_a_store_that_takes_half_a_minute_is_waited_for(tmp_path: Path, ceph: Ce
             answer = slow.send("slow")
         assert answer.status_code == 201
         assert slow.play(answer.json()["id"]) == (200, CALL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("size", ["whole", "in parts"])
+def test_a_store_that_never_answers_is_given_up_before_the_hook_gives_up(tmp_path: Path, ceph: Ceph, size: str) -> None:
+    """With the shipped time-out and retries; the abort of what was begun hangs as well."""
+
+    def is_sending_or_abort(request: Request) -> bool:
+        return request.method == "DELETE" or (is_part(request) if size == "in parts" else request.is_put)
+
+    store = Store()
+    with behind_the_proxy(
+        tmp_path, ceph, versioned=False, read_timeout=store.read_timeout_seconds, tries=store.retries + 1
+    ) as hanging:
+        hanging.served.client.timeout = httpx.Timeout(ANSWER_SECONDS)
+        begun = time.monotonic()
+        with hanging.proxy.with_fault("late", is_sending_or_abort, seconds=90.0):
+            answer = hanging.send("hanging", CALL if size == "whole" else LONG)
+        assert time.monotonic() - begun < ANSWER_SECONDS - 5
+        assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+        assert rows_of(hanging.parts) == []

@@ -97,8 +97,8 @@ class Store(Section):
     part_size_mib: int = Field(default=8, ge=5, le=512)
     concurrency: int = Field(default=8, ge=1, le=64)
     connect_timeout_seconds: int = Field(default=5, ge=1, le=60)
-    read_timeout_seconds: int = Field(default=30, ge=1, le=600)
-    retries: int = Field(default=5, ge=0, le=20)
+    read_timeout_seconds: int = Field(default=10, ge=1, le=600)
+    retries: int = Field(default=3, ge=0, le=20)
 
     @property
     def part_size_bytes(self) -> int:

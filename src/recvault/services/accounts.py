@@ -215,7 +215,7 @@ class Accounts:
     def person_of(self, secret: str) -> User:
         """The person behind a session or API token, with the roles of this moment; NotAuthenticated otherwise."""
         now = self._clock.now()
-        with self._database.read() as unit:
+        with self._database.look() as unit:
             token = unit.accounts.token(token_hash(secret))
             if token is None or not self._live(token, now):
                 raise NotAuthenticated("the session has ended; sign in again")

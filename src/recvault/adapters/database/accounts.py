@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, select, update
 
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
@@ -33,6 +33,19 @@ _SOURCE_BY_TOKEN = select(sources).where(sources.c.token_hash == bindparam("hash
 _SHARED_SOURCE = select(sources).where(sources.c.id == bindparam("source", type_=TEXT)).with_for_update(read=True)
 _TOKEN = select(tokens).where(tokens.c.hash == bindparam("hash"))
 _PLAYBACK = select(playback_grants).where(playback_grants.c.hash == bindparam("hash"))
+_USERS: Select[Any] = select(
+    *(users.c[name] for name in _USER),
+    *(role_grants.c[name] for name in ("position", "role", "scope_kind", "valid_from", "valid_until")),
+    role_grant_scopes.c.value,
+).select_from(
+    users.outerjoin(role_grants, role_grants.c.user_id == users.c.id).outerjoin(
+        role_grant_scopes,
+        and_(
+            role_grant_scopes.c.user_id == role_grants.c.user_id,
+            role_grant_scopes.c.position == role_grants.c.position,
+        ),
+    )
+)
 
 
 class SqlAccounts:
@@ -179,27 +192,27 @@ class SqlAccounts:
         self._session.insert(role_grant_scopes, scopes)
 
     def _users(self, *conditions: ColumnElement[bool]) -> list[User]:
-        rows = self._session.rows(select(users).where(*conditions))
-        grants = self._grants([row.id for row in rows])
+        """One statement: a row for each value of each grant's scope, at least one for each person."""
+        people: dict[str, Row[Any]] = {}
+        grants: dict[str, dict[int, Row[Any]]] = {}
+        values: dict[tuple[str, int], set[str]] = {}
+        for row in self._session.rows(_USERS.where(*conditions)):
+            people.setdefault(row.id, row)
+            if row.position is not None:
+                grants.setdefault(row.id, {}).setdefault(row.position, row)
+            if row.value is not None:
+                values.setdefault((row.id, row.position), set()).add(row.value)
         found = [
-            User(**{name: getattr(row, name) for name in _USER}, grants=tuple(grants.get(row.id, ()))) for row in rows
+            User(
+                **{name: getattr(row, name) for name in _USER},
+                grants=tuple(
+                    _grant(grant, frozenset(values.get((row.id, position), ())))
+                    for position, grant in sorted(grants.get(row.id, {}).items())
+                ),
+            )
+            for row in people.values()
         ]
         return sorted(found, key=lambda user: (user.name.casefold(), user.id))
-
-    def _grants(self, user_ids: Sequence[str]) -> dict[str, list[Grant]]:
-        values: dict[tuple[str, int], set[str]] = {}
-        grants: dict[str, list[Grant]] = {}
-        for batch in batches(user_ids):
-            for one in self._session.rows(select(role_grant_scopes).where(role_grant_scopes.c.user_id.in_(batch))):
-                values.setdefault((one.user_id, one.position), set()).add(one.value)
-            for row in self._session.rows(
-                select(role_grants)
-                .where(role_grants.c.user_id.in_(batch))
-                .order_by(role_grants.c.user_id, role_grants.c.position)
-            ):
-                scope = values.get((row.user_id, row.position), set())
-                grants.setdefault(row.user_id, []).append(_grant(row, frozenset(scope)))
-        return grants
 
 
 def _grant(row: Row[Any], values: frozenset[str]) -> Grant:

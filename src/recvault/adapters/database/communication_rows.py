@@ -1,6 +1,7 @@
 """Communications to rows and back.
 
-What a page of communications has beside its rows comes with one IN query per table, never one per row. A row
+What a page of communications has beside its rows comes with one query per table, never one per row; a single
+communication comes with all of it in one statement where the database can. A row
 in state ``destroying`` loads too: ids and classes are None, its start is the moment it was stored, it has no
 purposes or tags; its streams are still there, because their objects have yet to be seen gone.
 """
@@ -9,13 +10,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, select
+from sqlalchemy import Row, Select, Table, bindparam, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import attention, communications, purposes, streams, tags, wrapped_by
 from recvault.adapters.database.together import Addition
+from recvault.adapters.database.types import TEXT, Moment
 from recvault.domain.communication import (
     Attention,
     Channel,
@@ -99,18 +103,80 @@ def load(session: Session, rows: Sequence[Row[Any]]) -> list[Communication]:
     of_mark = _beside(session, attention, ids)
     of_stream = _beside(session, streams, ids)
     return [
-        Communication(
-            **{name: getattr(row, name) for name in _PLAIN},
-            channel=Channel(row.channel),
-            direction=Direction(row.direction),
-            state=State(row.state),
-            tags=frozenset(tag.tag for tag in of_tag[row.id]),
-            attention=frozenset(Attention(mark.mark) for mark in of_mark[row.id]),
-            purposes=tuple(_purpose(record) for record in of_purpose[row.id]),
-            streams=tuple(_stream(stream) for stream in of_stream[row.id]),
+        _made(
+            row,
+            tags=[tag.tag for tag in of_tag[row.id]],
+            marks=[mark.mark for mark in of_mark[row.id]],
+            purposes=[_purpose(record) for record in of_purpose[row.id]],
+            streams=[_stream(stream) for stream in of_stream[row.id]],
         )
         for row in rows
     ]
+
+
+def _whole() -> Select[Any]:
+    """One communication with everything beside it, in one statement and so of one moment (PostgreSQL)."""
+
+    def beside(table: Table[Any], names: Sequence[str], order: str) -> Any:
+        values = func.json_build_array(*(table.c[name] for name in names))
+        rows = select(func.json_agg(aggregate_order_by(values, table.c[order])))
+        return rows.where(table.c.communication_id == communications.c.id).scalar_subquery()
+
+    return LOADED.add_columns(
+        beside(purposes, _PURPOSE, "position").label("of_purpose"),
+        beside(tags, ("tag",), "tag").label("of_tag"),
+        beside(attention, ("mark",), "mark").label("of_mark"),
+        beside(streams, _STREAM, "position").label("of_stream"),
+    ).where(communications.c.id == bindparam("item", type_=TEXT))
+
+
+_WHOLE = _whole()
+
+
+def load_whole(session: Session, communication_id: str) -> list[Communication]:
+    """The communication of the id, if any, by one statement; on PostgreSQL only."""
+    row = session.first(_WHOLE, {"item": communication_id})
+    if row is None:
+        return []
+    streams_told = [dict(zip(_STREAM, values, strict=True)) for values in row.of_stream or ()]
+    purposes_told = [
+        dict(zip(_PURPOSE, map(_of_json, _PURPOSE, values), strict=True)) for values in row.of_purpose or ()
+    ]
+    return [
+        _made(
+            row,
+            tags=[tag for (tag,) in row.of_tag or ()],
+            marks=[mark for (mark,) in row.of_mark or ()],
+            purposes=[PurposeRecord(**told) for told in purposes_told],
+            streams=[StreamRecord(**told) for told in streams_told],
+        )
+    ]
+
+
+def _of_json(name: str, value: Any) -> Any:
+    """PostgreSQL writes a moment into JSON as ISO 8601 with its offset."""
+    is_moment = value is not None and isinstance(purposes.c[name].type, Moment)
+    return datetime.fromisoformat(value).astimezone(UTC) if is_moment else value
+
+
+def _made(
+    row: Row[Any],
+    *,
+    tags: Iterable[str],
+    marks: Iterable[str],
+    purposes: Iterable[PurposeRecord],
+    streams: Iterable[StreamRecord],
+) -> Communication:
+    return Communication(
+        **{name: getattr(row, name) for name in _PLAIN},
+        channel=Channel(row.channel),
+        direction=Direction(row.direction),
+        state=State(row.state),
+        tags=frozenset(tags),
+        attention=frozenset(Attention(mark) for mark in marks),
+        purposes=tuple(purposes),
+        streams=tuple(streams),
+    )
 
 
 def _purpose(row: Row[Any]) -> PurposeRecord:

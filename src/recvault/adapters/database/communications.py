@@ -14,6 +14,7 @@ from recvault.adapters.database.communication_rows import (
     insert_attention,
     insert_purposes,
     load,
+    load_whole,
 )
 from recvault.adapters.database.due import DueWork
 from recvault.adapters.database.failures import missing
@@ -63,6 +64,8 @@ class SqlCommunications(DueWork):
 
     def find(self, communication_ids: Collection[str]) -> list[Communication]:
         """See the port."""
+        if len(communication_ids) == 1 and self._session.on_postgresql:
+            return load_whole(self._session, next(iter(communication_ids)))
         return self._by_ids(communication_ids, lock=False)
 
     def stored_after(self, after: str, limit: int) -> list[Communication]:

@@ -40,8 +40,8 @@ class S3Settings:
     parallel_parts: int = 3
     concurrency: int = 16
     connect_timeout_seconds: float = 5.0
-    read_timeout_seconds: float = 30.0
-    retries: int = 4
+    read_timeout_seconds: float = 10.0
+    retries: int = 3
 
     def __post_init__(self) -> None:
         problems = [

@@ -22,6 +22,9 @@ from recvault.adapters.s3.wire import S3Refusal, S3Wire
 from recvault.domain.errors import RecvaultError, StoreError, StoreUnavailable, TooLarge
 from recvault.domain.ports.objects import StoredObject
 
+ABORT_PATIENCE = 5.0
+"""Seconds that a failed upload waits for its abort."""
+
 _TYPE = {"Content-Type": "application/octet-stream"}
 
 
@@ -165,7 +168,10 @@ class Uploader:
         return newest.version_id
 
     def _abort_after(self, failure: BaseException, name: str, upload_id: str) -> None:
+        """Not waited for longer than ``ABORT_PATIENCE``: a store that hangs would keep the sender from its answer."""
         try:
-            self.abort(name, upload_id)
+            self._executor.submit(self.abort, name, upload_id).result(ABORT_PATIENCE)
+        except TimeoutError:
+            failure.add_note("the open upload is being aborted, else it stays until it is swept")
         except RecvaultError as error:
             failure.add_note(f"the open upload could not be aborted and stays until it is swept: {error}")
