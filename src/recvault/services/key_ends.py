@@ -34,7 +34,7 @@ from recvault.services.audit_log import AuditLog
 from recvault.services.ledger import Ledger
 from recvault.services.period_keys import ACTOR, PeriodKeys
 
-PORTION = 6000
+PORTION = 3000
 """Data keys read at once."""
 
 STRIPES = 6

@@ -34,7 +34,7 @@ COMMANDS = [
         "certificate print",
         "certificate verify",
     ),
-    *("certificate public-key", "keys status", "keys confirm-backup"),
+    *("certificate public-key", "keys status", "keys rekey", "keys confirm-backup"),
 ]
 HEAVY = ("recvault.bootstrap", "recvault.config", "sqlalchemy", "cryptography", "fastapi", "uvicorn", "apscheduler")
 
