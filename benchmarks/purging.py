@@ -1,27 +1,42 @@
-"""Destruction of a dense night's work, from the claim to the certificates, against a bare bulk delete of as many objects.
+"""Destruction from the claim to the certificates: dense, scattered and at length, and what a claim costs among many rows.
 
 What is purged arrived overdue (contacts of ten years ago), so that nothing waits; both sides delete objects of 16 KiB.
+Dense: everything stored is purged. Scattered: of every ``STEP`` objects that lie side by side one goes, the others survive.
 """
 
 from __future__ import annotations
 
 import os
+import random
+import resource
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
+from sqlalchemy import text
+
 from benchmarks.grounds import Ground
-from benchmarks.results import Goal, Result, compare
+from benchmarks.results import Goal, Result, compare, judged
 from recvault import bootstrap
+from recvault.adapters.database import SqlDatabase
 from recvault.bootstrap import Archive
 from recvault.domain.communication import Channel, Direction, Draft
 
 SIZE = 16 * 1024
 THREADS = 6
+STEP = 10
 AGE = timedelta(days=3650)
-GOALS = {"PostgreSQL + Ceph": Goal(least=0.5)}
+CLUSTER = "PostgreSQL + Ceph"
+DENSE = {CLUSTER: Goal(least=0.7)}
+SCATTERED = {CLUSTER: Goal(least=0.3)}
+CLAIM_MS = 50.0
+CLAIMS = 20
+WARM = 2
+MANY = 100_000
+MEMORY_MB = 100.0
+"""How much more the process may hold at the end of a long run than after its first tenth."""
 
 
 def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
@@ -29,30 +44,28 @@ def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
     count, turns = (1000, 2) if quick else (5000, 3)
     with bootstrap.build(ground.config()) as archive:
         bootstrap.start(archive)
-        yield compare(
-            f"purge of {count}, {ground.name}",
-            unit="objects/s",
-            ours=lambda: _purge(archive, ground, count),
-            reference=ground.bare.delete_name,
-            bare=lambda: _delete(ground, count),
-            turns=turns,
-            seconds=20 if quick else 600,
-            goal=GOALS.get(ground.name),
-            warm=False,
-        )
+        for name, step, goals in (("dense", 1, DENSE), ("scattered", STEP, SCATTERED)):
+            number = count // step
+            yield compare(
+                f"purge of {number}, {name}, {ground.name}",
+                unit="objects/s",
+                ours=lambda number=number, step=step: _purge(archive, ground, number, step),  # type: ignore[misc]
+                reference=ground.bare.delete_name,
+                bare=lambda number=number, step=step: _delete(ground, number, step),  # type: ignore[misc]
+                turns=turns,
+                seconds=20 if quick else 600,
+                goal=goals.get(ground.name),
+                warm=False,
+            )
+        if ground.name == CLUSTER:
+            if not quick:
+                yield _memory(archive, ground)
+            yield _claims(archive, ground, 1_000_000 if quick else 10_000_000)
 
 
-def _purge(archive: Archive, ground: Ground, count: int) -> float:
-    content, ended = os.urandom(SIZE), archive.clock.now() - AGE
-
-    def store(_: int) -> None:
-        draft = Draft(
-            source_ref=f"bench-{uuid4()}", channel=Channel.CALL, direction=Direction.INBOUND, started_at=ended
-        )
-        archive.ingest.accept(ground.source, draft, [content])
-
-    with ThreadPoolExecutor(THREADS) as threads:
-        list(threads.map(store, range(count)))
+def _purge(archive: Archive, ground: Ground, count: int, step: int = 1) -> float:
+    _store(archive, ground, count, step)
+    archive.forecast.confirm(ground.listener)  # so much overdue at once is what the guard asks a person about
     started = time.perf_counter()
     report = archive.purge.run("bench")
     elapsed = time.perf_counter() - started
@@ -61,11 +74,122 @@ def _purge(archive: Archive, ground: Ground, count: int) -> float:
     return count / elapsed
 
 
-def _delete(ground: Ground, count: int) -> float:
+def _store(archive: Archive, ground: Ground, count: int, step: int) -> None:
+    """``count`` that are due, and ``step - 1`` that are not between each two of them."""
+    content, now = os.urandom(SIZE), archive.clock.now()
+
+    def store(number: int) -> None:
+        draft = Draft(
+            source_ref=f"bench-{uuid4()}",
+            channel=Channel.CALL,
+            direction=Direction.INBOUND,
+            started_at=now if number % step else now - AGE,
+        )
+        archive.ingest.accept(ground.source, draft, [content])
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        for _ in threads.map(store, range(count * step)):
+            pass
+
+
+def _delete(ground: Ground, count: int, step: int = 1) -> float:
     content = os.urandom(SIZE)
-    names = sorted(f"{uuid4()}/original.1" for _ in range(count))
+    names = sorted(f"{uuid4()}/original.1" for _ in range(count * step))
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(lambda name: ground.bare.put(name, content), names))
     started = time.perf_counter()
-    ground.bare.delete(names)
+    ground.bare.delete(names[::step])
     return count / (time.perf_counter() - started)
+
+
+def _memory(archive: Archive, ground: Ground) -> Result:
+    """Peak memory of a run of 100,000, above that of a run of a tenth of it before."""
+    _purge(archive, ground, MANY // 10)
+    before = _peak_mb()
+    _purge(archive, ground, MANY)
+    return judged(
+        f"memory of a purge of {MANY}, {ground.name}",
+        unit="MB more",
+        reference=f"peak of a purge of {MANY // 10}, MB",
+        pairs=[(_peak_mb() - before, before)],
+        goal=Goal(most_value=MEMORY_MB),
+    )
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _claims(archive: Archive, ground: Ground, rows: int) -> Result:
+    """Claims of one batch each among ``rows`` rows of which one in a hundred is due; nothing is kept of them."""
+    _fill(archive, rows)
+    database, now = archive.database, archive.clock.now()
+    taken: list[tuple[float, float]] = []
+    for turn in range(min(CLAIMS + WARM, rows // 100 // 1000)):
+        with database.begin() as unit:
+            started = time.perf_counter()
+            claimed = unit.communications.claim_due(
+                now=now, limit=1000, worker="bench", lease_until=now + timedelta(minutes=5)
+            )
+            unit.commit()
+            elapsed = 1000 * (time.perf_counter() - started)
+        if len(claimed) != 1000:
+            raise RuntimeError(f"{len(claimed)} were claimed, not 1000")
+        bare = _bare_update(archive, now=now)
+        if turn >= WARM:
+            taken.append((elapsed, bare))
+    return judged(
+        f"due-scan and claim of 1000 among {rows:,} rows, {ground.name}",
+        unit="ms",
+        reference="bare UPDATE of 1000 rows by id",
+        pairs=taken,
+        goal=Goal(most_value=CLAIM_MS),
+    )
+
+
+def _bare_update(archive: Archive, *, now: object) -> float:
+    """Milliseconds of an UPDATE of as many rows whose ids are known."""
+    first = random.randrange(1, 90)
+    with _schema(archive).schema_work() as connection:
+        ids = list(
+            connection.execute(
+                text("SELECT id FROM communications WHERE id > :after ORDER BY id LIMIT 1000"),
+                {"after": f"00000000-{first:04d}"},
+            ).scalars()
+        )
+        started = time.perf_counter()
+        connection.execute(
+            text("UPDATE communications SET claimed_by = claimed_by, fence = fence + 1 WHERE id = ANY(:ids)"),
+            {"ids": ids},
+        )
+        connection.commit()
+        return 1000 * (time.perf_counter() - started)
+
+
+def _schema(archive: Archive) -> SqlDatabase:
+    if not isinstance(archive.database, SqlDatabase):
+        raise TypeError("rows are filled in where there is SQL")
+    return archive.database
+
+
+def _fill(archive: Archive, rows: int) -> None:
+    """Copies of one stored row under other ids, ends spread over a year; made by the database itself. Every hundredth is
+    overdue. Their data keys open nothing."""
+    columns = (
+        "source_id, channel, direction, started_at, stored_at, media_type, notice_ref, balancing_ref, length, policy_version, "
+        "state, key_id, wrapped_key, sealed_fields, sealed_manifest, place_declared, place_observed"
+    )
+    with _schema(archive).schema_work() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(
+            text(
+                f"INSERT INTO communications (id, destroy_at, {columns}) "
+                "SELECT '00000000-' || lpad((n % 10000)::text, 4, '0') || '-7000-8000-' || lpad(n::text, 12, '0'), "
+                "CASE WHEN n % 100 = 0 THEN now() - interval '1 day' - n * interval '1 millisecond' "
+                f"ELSE now() + interval '1 day' + (n % 365) * interval '1 day' END, {columns} "
+                "FROM generate_series(1, :rows) AS n, (SELECT * FROM communications WHERE state = 'stored' LIMIT 1) AS one"
+            ),
+            {"rows": rows},
+        )
+    with _schema(archive).schema_work() as connection:
+        connection.execute(text("ANALYZE communications"))
