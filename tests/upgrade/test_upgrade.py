@@ -142,6 +142,7 @@ COMMANDS = (
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_an_older_program_refuses_and_changes_nothing(earlier: Earlier) -> None:
+    done(earlier.home, "policy", "sign", "--as", "paula")
     done(earlier.home, "purge", "--now")
     with closing(sqlite3.connect(earlier.database)) as rows:
         rows.execute("UPDATE alembic_version SET version_num = '9999'")
