@@ -263,9 +263,9 @@ class Purge(Section):
     lease_seconds: int = Field(default=300, ge=30, le=3600)
     clock_skew_seconds: int = Field(default=120, ge=1, le=600)
     overdue_alarm_hours: int = Field(default=24, ge=1, le=168)
-    absence_recheck_days: int = Field(default=30, ge=1, le=365)
     guard_percent: int = Field(default=10, ge=0, le=1000)
     guard_items: int = Field(default=20, ge=0, le=1_000_000)
+    absence_recheck_days: int = Field(default=30, ge=1, le=365)
     sweep_age_hours: int = Field(default=24, ge=1, le=720)
     commit_deadline_hours: int = Field(default=12, ge=1, le=360)
 

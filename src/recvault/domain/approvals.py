@@ -96,6 +96,4 @@ _NEXT: Mapping[ProposalState, frozenset[ProposalState]] = {
 def require_step(proposal: Proposal, state: ProposalState) -> None:
     """Conflict when the life cycle does not lead from where the proposal stands to ``state``."""
     if state not in _NEXT[proposal.state]:
-        raise Conflict(
-            f"the proposal is {proposal.state.value} already; look at it with 'recvault approval list'"
-        )
+        raise Conflict(f"the proposal is {proposal.state.value} already; look at it with 'recvault approval list'")

@@ -101,10 +101,7 @@ class SqlBrakes:
 
 def _between(edges: Sequence[datetime]) -> list[ColumnElement[bool]]:
     first = _c.destroy_at <= _moment(edges[0])
-    later = [
-        and_(_c.destroy_at > _moment(one), _c.destroy_at <= _moment(after))
-        for one, after in pairwise(edges)
-    ]
+    later = [and_(_c.destroy_at > _moment(one), _c.destroy_at <= _moment(after)) for one, after in pairwise(edges)]
     return [first, *later]
 
 
