@@ -290,7 +290,10 @@ def _policy(archive: Archive) -> Finding:
             f"version {signed.version} is not signed; nothing is destroyed",
             "a privacy handler signs it: recvault policy sign --as USER",
         )
-    waiting = archive.retention.waiting(archive.config.retention.policy_file.read_text(encoding="utf-8"))
+    try:
+        waiting = archive.retention.waiting(archive.config.retention.policy_file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecvaultError):
+        return _bad("policy", "the configured policy file cannot be used", "see: recvault policy check FILE")
     if waiting is not None:
         return _warning(
             "policy",
