@@ -159,7 +159,9 @@ class Keyring(Section):
     def _token_named(self) -> Self:
         lacking = [key for key in ("token_library", "token", "token_pin_file") if not getattr(self, key)]
         if self.root == "pkcs11" and lacking:
-            raise ValueError(f"root pkcs11 needs {' and '.join(lacking)} as well; set what names the token and its PIN's file")
+            raise ValueError(
+                f"root pkcs11 needs {' and '.join(lacking)} as well; set what names the token and its PIN's file"
+            )
         return self
 
 

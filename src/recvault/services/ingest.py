@@ -199,7 +199,9 @@ class Ingest:
                     seen = self._seen(unit, origin)
                     parties = self._customers.resolve(unit, draft)
                 winner = self._known(origin, seen)
-                if winner is not None and self._lost_rows.lost(winner) is None:  # the same upload was quicker by another way
+                if (
+                    winner is not None and self._lost_rows.lost(winner) is None
+                ):  # the same upload was quicker by another way
                     return self._settle_duplicate(origin, draft, winner, parties, stored)
                 if attempt == COMMIT_TRIES:  # no refusal: a recording that is intact is taken the next time
                     raise Unavailable("keys or register changed under the upload each time; send it again") from fault

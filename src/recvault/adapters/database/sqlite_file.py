@@ -130,4 +130,6 @@ def _faults() -> Iterator[None]:
         ) from fault
     except sqlite3.Error as fault:
         # SQLite's words name tables and the state of the file, never a value.
-        raise BackupFailure(f"copying the database failed ({fault}); free or add space where it lies; 'recvault doctor' looks at it") from fault
+        raise BackupFailure(
+            f"copying the database failed ({fault}); free or add space where it lies; 'recvault doctor' looks at it"
+        ) from fault

@@ -138,7 +138,7 @@ def paper(archive: Archive, item: Destruction, texts: Mapping[Stage, str], *, la
             keys=item.key_ids,
             public_key=base64.b64encode(public_key).decode(),
             command="recvault certificate verify FILE --key PEM",
-        printed_at=now,
+            printed_at=now,
         )
     )
 
