@@ -60,7 +60,7 @@ def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
         if ground.name == CLUSTER:
             if not quick:
                 yield _memory(archive, ground)
-            yield _claims(archive, ground, 1_000_000 if quick else 10_000_000)
+            yield _claims(archive, ground, 500_000 if quick else 10_000_000)
 
 
 def _purge(archive: Archive, ground: Ground, count: int, step: int = 1) -> float:
