@@ -53,7 +53,7 @@ def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
                 reference=ground.bare.delete_name,
                 bare=lambda number=number, step=step: _delete(ground, number, step),  # type: ignore[misc]
                 turns=turns,
-                seconds=20 if quick else 600,
+                seconds=15 if quick else 600,
                 goal=goals.get(ground.name),
                 warm=False,
             )

@@ -46,7 +46,7 @@ class Load:
 
 def loads(*, quick: bool) -> list[Load]:
     """1 MB and 64 MB, by 1, 4 and 8 clients; the quick form leaves out the load without a goal that takes longest."""
-    turns, seconds = (4, 8.0) if quick else (12, 90.0)
+    turns, seconds = (4, 6.0) if quick else (12, 90.0)
     return [
         Load(size=size, clients=clients, each=max(4, 16 // clients) if size == 1 else 1, turns=turns, seconds=seconds)
         for size in (1, 64)
