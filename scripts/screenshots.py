@@ -103,6 +103,8 @@ SHOTS: dict[str, Shot] = {
     "mail": communication("mail", opened=True),
     "download": communication("gsm", opened=True),
     "holds": path("/holds", "maija"),
+    "approvals": path("/approvals", "heikki"),
+    "invitation": lambda page, base, _: void(page.goto(f"{base}/invitation#a-link-that-was-used")),
     "destructions": path("/destructions", "aino"),
     "destruction": path("/destructions/{first}", "aino"),
     "destruction-waiting": path("/destructions/{today}", "aino"),
@@ -115,7 +117,7 @@ def void(_: object) -> None:
 
 
 def hold(desk_: Desk) -> None:
-    """Two holds, so that there is something to see."""
+    """Two holds and a proposal to release one, so that there is something to see."""
     world = desk_.world
     handler = world.actor(Role.PRIVACY_HANDLER)
     today = world.clock.now().date()
@@ -127,9 +129,10 @@ def hold(desk_: Desk) -> None:
         review_on=today + timedelta(days=90),
         communication_id=desk_.ids["case"],
     )
-    world.archive.holds.place(
+    released = world.archive.holds.place(
         handler, reason="Vahingonkorvausvaatimus", review_on=today + timedelta(days=180), customer_id=customer.id
     )
+    world.archive.holds.propose_release(world.archive.approvals, handler, released.hold.id, reason="Asia on sovittu")
 
 
 def shoot(browser: Browser, base: str, desk_: Desk, wanted: list[str]) -> None:
