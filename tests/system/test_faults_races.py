@@ -100,7 +100,7 @@ def all_destroyed_once(ground: Ground, receipts: list[Receipt], reports: list[li
     """Each in one report, one ledger entry, and certified once; then the keys go and the certificates are complete."""
     ids = sorted(receipt.id for receipt in receipts)
     assert sorted(item for report in reports for item in report) == ids
-    assert all(reports), "the other workers found nothing to do"
+    # How the work is shared is the scheduler's affair: on a busy machine one may be done before another has begun.
     done = [item for body in ledger_of(ground.parts, LedgerKind.DONE) for item in _items(body)]
     assert sorted(done) == ids
     intended = Counter(item for body in ledger_of(ground.parts, LedgerKind.INTENT) for item in _items(body))
