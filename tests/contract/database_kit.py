@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from recvault.adapters.database import SqlDatabase, connect, migrate
+from recvault.adapters.database import SqlDatabase, connect
 from recvault.adapters.database.tables import audit_head, ledger_head, metadata
 from recvault.domain import audit, ledger
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
@@ -34,6 +34,7 @@ from recvault.domain.customer import Agent, ContactPoint, Customer, Membership
 from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
 from recvault.domain.holds import Hold
 from recvault.domain.ids import uuid7
+from tests.support.schema import give_schema
 
 NOW = datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -77,7 +78,7 @@ def migrated(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
     else:
         database = open_database(address(kind, request, tmp_path))
     try:
-        migrate(database)
+        give_schema(database)
         clear(database)
         yield database
     finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from recvault.adapters.database import SqlDatabase, connect, migrate
+from recvault.adapters.database import SqlDatabase, connect
 from recvault.adapters.database.session import Session
 from recvault.adapters.keyring import FileKeyring
 from recvault.adapters.ledger_store import ReplicatedLedger
@@ -18,7 +18,7 @@ from recvault.adapters.memory_keyring import MemoryKeyring
 from recvault.adapters.memory_ledger import MemoryLedger
 from recvault.adapters.memory_objects import MemoryObjectStore
 from recvault.adapters.root_keyfile import RootKeyFile
-from recvault.adapters.system import FixedClock, SystemEntropy
+from recvault.adapters.system import FixedClock
 from recvault.bootstrap import PERMANENT_KEYS, Archive, assemble
 from recvault.config import Config, load
 from recvault.domain.access import Actor, Grant, Role, Scope
@@ -31,6 +31,8 @@ from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Entropy
 from recvault.domain.register_records import ContactPointRecord, CustomerRecord
 from recvault.services.accounts import actor_of
+from tests.support.ordering import OrderedEntropy
+from tests.support.schema import give_schema
 
 POLICY = (Path(__file__).parents[2] / "config" / "retention.toml").read_text(encoding="utf-8")
 
@@ -130,7 +132,7 @@ class Parts:
 
 def memory_parts() -> Parts:
     """Everything in memory."""
-    clock, entropy = FixedClock(), SystemEntropy()
+    clock, entropy = FixedClock(), OrderedEntropy()
     return Parts(
         clock=clock,
         entropy=entropy,
@@ -144,7 +146,7 @@ def memory_parts() -> Parts:
 
 def real_parts(directory: Path, *, database_url: str, store: ObjectStore, config: Config) -> Parts:
     """A real database and object store, the keyring and the ledger's second place in files."""
-    clock, entropy = FixedClock(), SystemEntropy()
+    clock, entropy = FixedClock(), OrderedEntropy()
     root = RootKeyFile.create(directory / "root" / "root.key", entropy=entropy)
     return Parts(
         clock=clock,
@@ -162,7 +164,7 @@ def steady_database(url: str, clock: FixedClock) -> SqlDatabase:
     database = connect(url, pool_size=12, connect_timeout_seconds=5, statement_timeout_seconds=30)
     database.__class__ = SteadyDatabase
     database.clock = clock  # type: ignore[attr-defined]
-    migrate(database)
+    give_schema(database)
     return database
 
 
