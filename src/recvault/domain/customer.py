@@ -76,13 +76,15 @@ class Membership:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agent:
-    """A customer-service agent. ``ref`` is the id that telephony and staff systems use."""
+    """A customer-service agent. ``ref`` is the id that telephony and staff systems use; ``valid_until`` (exclusive, UTC;
+    None is open) ends what the person's account may do as this agent."""
 
     id: str
     ref: str
     name: str
     extensions: tuple[Membership, ...] = ()
     teams: tuple[Membership, ...] = ()
+    valid_until: datetime | None = None
 
     def team_at(self, moment: datetime) -> str | None:
         """The team at that time; when several, the one that began last."""

@@ -63,12 +63,13 @@ class CustomerRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentRecord:
-    """One customer-service agent; ``ref`` is the key."""
+    """One customer-service agent; ``ref`` is the key. ``valid_until``: the moment from which the person is an agent no more."""
 
     ref: str
     name: str
     extensions: tuple[Membership, ...] = ()
     teams: tuple[Membership, ...] = ()
+    valid_until: datetime | None = None
     told: frozenset[str] = frozenset()
 
 

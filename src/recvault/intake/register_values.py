@@ -55,6 +55,7 @@ AGENT_FIELDS: Mapping[str, str] = {
     "name": "name", "nimi": "name",
     "extensions": "extensions", "extension": "extensions", "alanumero": "extensions", "alanumerot": "extensions",
     "teams": "teams", "team": "teams", "tiimi": "teams", "tiimit": "teams",
+    "valid_until": "valid_until", "until": "valid_until", "paattyy": "valid_until", "paattynyt": "valid_until",
 }  # fmt: skip
 
 _LIST_ONLY = frozenset({"contact_points", "contact_persons"})
@@ -103,15 +104,16 @@ def parse_customer(sent: object, *, region: str = "FI", zone: str = "Europe/Hels
 
 
 def parse_agent(sent: object, *, zone: str = "Europe/Helsinki") -> AgentRecord:
-    """The agent that a JSON object (or a row by header) describes: ``ref``, ``name``, and ``extensions``
-    and ``teams`` as text or lists of texts or of ``{value, from, until}``. InvalidInput names the field and
-    the mend."""
+    """The agent that a JSON object (or a row by header) describes: ``ref``, ``name``, ``extensions``
+    and ``teams`` as text or lists of texts or of ``{value, from, until}``, and ``valid_until``, the last day (or the
+    moment) of somebody who leaves. InvalidInput names the field and the mend."""
     row = _Row(sent, AGENT_FIELDS, "FI", ZoneInfo(zone))
     return AgentRecord(
         ref=row.needed("ref", KEY_LENGTH),
         name=row.needed("name"),
         extensions=row.memberships("extensions"),
         teams=row.memberships("teams"),
+        valid_until=row.until("valid_until"),
         told=row.told(),
     )
 
@@ -162,6 +164,10 @@ class _Row:
         if text and found is None:
             raise InvalidInput(f"{field} is no day; write 2026-01-31 or 31.1.2026")
         return found
+
+    def until(self, field: str) -> datetime | None:
+        """The end of the day that is named, or the moment."""
+        return self._moment(field, self._values.get(field), 1)
 
     def flag(self, field: str) -> bool:
         value = self._values.get(field)

@@ -273,6 +273,7 @@ class Customers:
                 name=record.name,
                 extensions=record.extensions if old is None or "extensions" in record.told else old.extensions,
                 teams=record.teams if old is None or "teams" in record.told else old.teams,
+                valid_until=record.valid_until if old is None or "valid_until" in record.told else old.valid_until,
             )
             unit.register.put_agent(agent)
             self._audit.record(unit, actor=by, act=Act.AGENT_CHANGED, target=agent.id)

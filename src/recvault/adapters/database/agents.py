@@ -23,7 +23,8 @@ class AgentDirectory:
 
     def put_agent(self, agent: Agent) -> None:
         """See the port. Conflict when another agent has the ref."""
-        self._session.put(agents, {"id": agent.id, "ref": agent.ref, "name": agent.name}, key=["id"])
+        row = {"id": agent.id, "ref": agent.ref, "name": agent.name, "valid_until": agent.valid_until}
+        self._session.put(agents, row, key=["id"])
         self._session.change(delete(agent_memberships).where(agent_memberships.c.agent_id == agent.id))
         rows = [*_rows(agent.id, _EXTENSION, agent.extensions), *_rows(agent.id, _TEAM, agent.teams)]
         self._session.insert(agent_memberships, rows)
@@ -67,6 +68,7 @@ class AgentDirectory:
                 name=row.name,
                 extensions=tuple(held.get((row.id, _EXTENSION), ())),
                 teams=tuple(held.get((row.id, _TEAM), ())),
+                valid_until=row.valid_until,
             )
             for row in rows
         ]

@@ -5,6 +5,7 @@ equal.
 from __future__ import annotations
 
 from recvault.adapters.database.metadata import metadata
+from recvault.adapters.database.tables_access import access_reviews, authorisations, listened_customers, listening
 from recvault.adapters.database.tables_approvals import forecasts, proposals, suspensions
 from recvault.adapters.database.tables_communications import (
     ERASED,
@@ -48,12 +49,14 @@ from recvault.adapters.database.tables_retention import ending_items, endings, o
 
 __all__ = [
     "ERASED",
+    "access_reviews",
     "agent_memberships",
     "agents",
     "alarms",
     "attention",
     "audit_entries",
     "audit_head",
+    "authorisations",
     "batch_certificates",
     "communications",
     "contact_persons",
@@ -69,6 +72,8 @@ __all__ = [
     "invitations",
     "key_departures",
     "ledger_head",
+    "listened_customers",
+    "listening",
     "mails",
     "metadata",
     "overrides",

@@ -83,6 +83,7 @@ class AgentColumns(TypedColumns):
     id: Named[str] = Column(TEXT, primary_key=True)
     ref: Named[str] = Column(TEXT)
     name: Named[str] = Column(TEXT)
+    valid_until: Named[datetime | None] = Column(Moment)
 
 
 agents = Table("agents", metadata, AgentColumns, UniqueConstraint("ref"))
@@ -128,6 +129,7 @@ class UserColumns(TypedColumns):
     language: Named[str] = Column(TEXT)
     agent_id: Named[str | None] = Column(TEXT, ForeignKey(agents.c.id))
     disabled_at: Named[datetime | None] = Column(Moment)
+    person: Named[str | None] = Column(TEXT)
 
 
 users = Table("users", metadata, UserColumns, UniqueConstraint("name"))
@@ -162,9 +164,14 @@ class TokenColumns(TypedColumns):
     expires_at: Named[datetime] = Column(Moment)
     last_used_at: Named[datetime] = Column(Moment)
     revoked_at: Named[datetime | None] = Column(Moment)
+    id: Named[str] = Column(TEXT)
+    label: Named[str] = Column(TEXT)
+    methods: Named[str] = Column(TEXT)
+    scopes: Named[str | None] = Column(TEXT)
+    proved_at: Named[datetime | None] = Column(Moment)
 
 
-tokens = Table("tokens", metadata, TokenColumns)
+tokens = Table("tokens", metadata, TokenColumns, UniqueConstraint("id"))
 
 
 class PolicyColumns(TypedColumns):

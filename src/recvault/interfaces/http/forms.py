@@ -277,6 +277,7 @@ def agent_json(agent: Agent) -> dict[str, Any]:
         "name": agent.name,
         "extensions": [m.value for m in agent.extensions],
         "teams": [m.value for m in agent.teams],
+        "valid_until": None if agent.valid_until is None else agent.valid_until.isoformat(),
     }
 
 
