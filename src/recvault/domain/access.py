@@ -116,6 +116,18 @@ class Actor:
     grants: tuple[Grant, ...]
     agent_id: str | None = None
     source_id: str | None = None
+    person: str | None = None
+    agent_until: datetime | None = None
+
+    @property
+    def who(self) -> str:
+        """The person behind the account: two accounts with the same are not two people."""
+        return self.person or self.id
+
+    def is_agent(self, agent_id: str | None, now: datetime) -> bool:
+        """Whether the person is this agent of the directory, which an agent who left is not."""
+        left = self.agent_until is not None and self.agent_until <= require_aware(now, "now")
+        return agent_id is not None and agent_id == self.agent_id and not left
 
     def roles(self, now: datetime) -> frozenset[Role]:
         """The roles that count at ``now``."""
@@ -273,7 +285,7 @@ def _refusal(
         return refused
     if subject.communication is None:
         return "no-communication"
-    return _reach_refusal(actor, rule, grant, subject, subject.communication) or _content_refusal(
+    return _reach_refusal(actor, rule, grant, subject, subject.communication, now) or _content_refusal(
         action, subject, subject.communication, purpose, now
     )
 
@@ -285,11 +297,11 @@ def _purpose_refusal(rule: Rule, purpose: Purpose | None) -> str | None:
 
 
 def _reach_refusal(
-    actor: Actor, rule: Rule, grant: Grant, subject: Subject, communication: Communication
+    actor: Actor, rule: Rule, grant: Grant, subject: Subject, communication: Communication, now: datetime
 ) -> str | None:
     if rule.released and not subject.released_to_actor:
         return "not-released"
-    if rule.own and (actor.agent_id is None or communication.agent_id != actor.agent_id):
+    if rule.own and not actor.is_agent(communication.agent_id, now):
         return "not-own"
     return None if grant.scope.contains(communication) else "out-of-scope"
 

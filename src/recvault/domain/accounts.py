@@ -24,7 +24,8 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """A person. ``name`` is the sign-in name; ``language`` fi or en."""
+    """An account of a person. ``name`` is the sign-in name; ``language`` fi or en; ``person`` what the accounts of one
+    person share (None: this is the only one); ``agent_until`` when the linked agent ends, as the directory says."""
 
     id: str
     name: str
@@ -35,6 +36,13 @@ class User:
     language: str = "fi"
     agent_id: str | None = None
     disabled_at: datetime | None = None
+    person: str | None = None
+    agent_until: datetime | None = None
+
+    @property
+    def who(self) -> str:
+        """The person: two accounts with the same are not two people."""
+        return self.person or self.id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

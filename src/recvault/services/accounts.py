@@ -270,7 +270,9 @@ class Accounts:
 
 def actor_of(user: User) -> Actor:
     """The person as access control sees them."""
-    return Actor(id=user.id, grants=user.grants, agent_id=user.agent_id)
+    return Actor(
+        id=user.id, grants=user.grants, agent_id=user.agent_id, person=user.person, agent_until=user.agent_until
+    )
 
 
 def token_hash(secret: str) -> bytes:

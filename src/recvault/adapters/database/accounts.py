@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, sele
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import (
+    agents,
     playback_grants,
     releases,
     role_grant_scopes,
@@ -26,6 +27,7 @@ from recvault.domain.accounts import PlaybackGrant, Source, Token, User
 
 _USER = (
     "id", "name", "display_name", "password_hash", "created_at", "language", "agent_id", "disabled_at",
+    "person",
 )  # fmt: skip
 
 # What every request asks; made once, because making a statement costs as much as running it.
@@ -37,8 +39,11 @@ _USERS: Select[Any] = select(
     *(users.c[name] for name in _USER),
     *(role_grants.c[name] for name in ("position", "role", "scope_kind", "valid_from", "valid_until")),
     role_grant_scopes.c.value,
+    agents.c.valid_until.label("agent_until"),
 ).select_from(
-    users.outerjoin(role_grants, role_grants.c.user_id == users.c.id).outerjoin(
+    users.outerjoin(agents, agents.c.id == users.c.agent_id)
+    .outerjoin(role_grants, role_grants.c.user_id == users.c.id)
+    .outerjoin(
         role_grant_scopes,
         and_(
             role_grant_scopes.c.user_id == role_grants.c.user_id,
@@ -205,6 +210,7 @@ class SqlAccounts:
         found = [
             User(
                 **{name: getattr(row, name) for name in _USER},
+                agent_until=row.agent_until,
                 grants=tuple(
                     _grant(grant, frozenset(values.get((row.id, position), ())))
                     for position, grant in sorted(grants.get(row.id, {}).items())
