@@ -63,6 +63,12 @@ class Action(StrEnum):
     ACCOUNT_MANAGE = "account:account:manage"
     POLICY_SIGN = "policy:policy:sign"
     KEY_REKEY = "key:key:rekey"
+    ROLE_GRANT = "account:role:grant"
+    BREAK_GLASS = "account:role:break-glass"
+    ACCESS_REVIEW = "account:access:review"
+    ACCESS_CONFIRM = "account:access:confirm"
+    DISCLOSE = "disclosure:authority:propose"
+    BULK_EXPORT = "disclosure:bulk:propose"
 
 
 class ScopeKind(StrEnum):
@@ -228,7 +234,26 @@ TABLE: Mapping[Action, Mapping[Role, Rule]] = {
     Action.ACCOUNT_MANAGE: {Role.ADMINISTRATOR: _ANY},
     Action.POLICY_SIGN: {Role.PRIVACY_HANDLER: _ANY},
     Action.KEY_REKEY: {Role.ADMINISTRATOR: _ANY},
+    # Roles that open content or approve are only proposed by it (``needs_approval``).
+    Action.ROLE_GRANT: {Role.ADMINISTRATOR: _ANY},
+    Action.BREAK_GLASS: {Role.PRIVACY_HANDLER: _ANY, Role.ADMINISTRATOR: _ANY},
+    Action.ACCESS_REVIEW: {Role.TEAM_LEAD: _ANY, Role.AUDITOR: _ANY},
+    Action.ACCESS_CONFIRM: {Role.TEAM_LEAD: _ANY},
+    Action.DISCLOSE: {Role.PRIVACY_HANDLER: _ANY},
+    Action.BULK_EXPORT: {Role.PRIVACY_HANDLER: _ANY},
 }
+
+NEEDS_APPROVAL = frozenset(
+    {
+        Role.VERIFIER,
+        Role.TRAINER,
+        Role.TRAINEE,
+        Role.TEAM_LEAD,
+        Role.PRIVACY_HANDLER,
+        Role.APPROVER,
+    }
+)
+"""Roles that open or release content of others, or approve: nobody gives them alone. An agent opens own calls only."""
 
 # Acts that reach a communication: they are bound to its state, its scope and, where the rule names any, a purpose.
 _ON_COMMUNICATION = frozenset({Action.VIEW, Action.OPEN, Action.DO_NOT_KEEP, Action.RELEASE})

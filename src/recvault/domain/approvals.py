@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from recvault.domain.errors import Conflict
@@ -17,13 +17,28 @@ from recvault.domain.ids import require_aware
 
 
 class ProposalKind(StrEnum):
-    """What is asked for. The subject is a hold's id, a communication's or customer's id, or empty."""
+    """What is asked for. The subject is the id of what it is about (a hold, a communication, a customer, an account), a
+    reference, or empty."""
 
     RELEASE_HOLD = "release-hold"
     END_PURPOSE = "end-purpose"
     STATUTORY_OVERRIDE = "statutory-override"
     EXTEND_SUSPENSION = "extend-suspension"
     SWEEP_AFTER_RESTORE = "sweep-after-restore"
+    GRANT_ROLES = "grant-roles"
+    BREAK_GLASS = "break-glass"
+    DISCLOSURE = "disclosure"
+    BULK_EXPORT = "bulk-export"
+
+
+DELAYS: Mapping[ProposalKind, timedelta] = {ProposalKind.GRANT_ROLES: timedelta(hours=24)}
+"""How long an approved proposal of the kind waits before it is carried out, so that a person can still object."""
+
+NEVER_ALONE = frozenset({ProposalKind.DISCLOSURE})
+"""What one person does not decide, whatever the mode: disclosure to an authority always takes two (DESIGN, Roles)."""
+
+FOR_A_PERSON = frozenset({ProposalKind.GRANT_ROLES, ProposalKind.BREAK_GLASS})
+"""Kinds whose subject is an account that gains by it: its person does not approve what another proposed for them."""
 
 
 class Mode(StrEnum):
@@ -34,7 +49,8 @@ class Mode(StrEnum):
 
 
 class ProposalState(StrEnum):
-    """Where a proposal stands. ``waiting``: decided by one person, carried out when its delay is over."""
+    """Where a proposal stands. ``waiting``: decided, and carried out when its delay is over (that of a single person's
+    decision, or that of its kind)."""
 
     OPEN = "open"
     WAITING = "waiting"
@@ -85,7 +101,13 @@ _NEXT: Mapping[ProposalState, frozenset[ProposalState]] = {
     ),
     # Back to open: who decided may decide no longer.
     ProposalState.WAITING: frozenset(
-        {ProposalState.OPEN, ProposalState.CARRIED_OUT, ProposalState.REFUSED, ProposalState.WITHDRAWN}
+        {
+            ProposalState.OPEN,
+            ProposalState.WAITING,  # decided by one person, and now by another, whose own delay begins
+            ProposalState.CARRIED_OUT,
+            ProposalState.REFUSED,
+            ProposalState.WITHDRAWN,
+        }
     ),
     ProposalState.CARRIED_OUT: frozenset(),
     ProposalState.REFUSED: frozenset(),

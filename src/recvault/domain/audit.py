@@ -99,6 +99,14 @@ class Act(StrEnum):
     LEDGER_REPLAYED = "ledger:entry:replayed"
     INCARNATION_CHANGED = "ledger:database:incarnation-changed"
     SWEEP_RESUMED = "store:sweep:resumed"
+    APPROVED = "approval:proposal:approved"
+    PERSON_LINKED = "account:user:person-linked"
+    BREAK_GLASS_OPENED = "account:role:break-glass-opened"
+    AUTHORISED = "disclosure:authorisation:issued"
+    LIMIT_REACHED = "communication:content:limit-reached"
+    UNUSUAL_LISTENING = "communication:content:unusual-listening"
+    REVIEW_READ = "account:review:read"
+    REVIEW_CONFIRMED = "account:review:confirmed"
 
 
 MOVES_ENDS = frozenset(act for act in Act if act.startswith("communication:retention:"))

@@ -16,7 +16,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recvault.domain.access import Action, Actor, Subject, decide, reaches
-from recvault.domain.approvals import Mode, Proposal, ProposalKind, ProposalState, require_step
+from recvault.domain.accounts import User
+from recvault.domain.approvals import (
+    DELAYS,
+    FOR_A_PERSON,
+    NEVER_ALONE,
+    Mode,
+    Proposal,
+    ProposalKind,
+    ProposalState,
+    require_step,
+)
 from recvault.domain.audit import Act
 from recvault.domain.errors import Conflict, DatabaseUnavailable, Forbidden, InvalidInput, NotFound, RecvaultError
 from recvault.domain.ids import uuid7
@@ -45,6 +55,10 @@ PROPOSING: Mapping[ProposalKind, Action] = {
     ProposalKind.STATUTORY_OVERRIDE: Action.STATUTORY_OVERRIDE,
     ProposalKind.EXTEND_SUSPENSION: Action.DESTRUCTION_SUSPEND,
     ProposalKind.SWEEP_AFTER_RESTORE: Action.SWEEP_RESUME,
+    ProposalKind.GRANT_ROLES: Action.ROLE_GRANT,
+    ProposalKind.BREAK_GLASS: Action.BREAK_GLASS,
+    ProposalKind.DISCLOSURE: Action.DISCLOSE,
+    ProposalKind.BULK_EXPORT: Action.BULK_EXPORT,
 }
 """The act that a proposer's role must grant."""
 
@@ -142,17 +156,33 @@ class Approvals:
         return decided
 
     def _approve(self, unit: UnitOfWork, actor: Actor, proposal: Proposal, now: datetime) -> Proposal:
-        self._require_decider(unit, actor.id, now)
-        alone = actor.id == proposal.proposed_by
-        if alone and self._rules.mode is Mode.TWO_PERSON:
-            raise Forbidden("your own proposal takes another person's approval; ask another approver")
+        decider = self._require_decider(unit, actor.id, now)
+        alone = self._is_alone(unit, decider, proposal)
         if alone and proposal.state is ProposalState.WAITING:
             raise Conflict("your decision waits until its delay is over; another approver can approve it before")
+        if proposal.state is ProposalState.WAITING and not proposal.by_one_person:
+            raise Conflict("another approver has approved it; it is carried out when its delay is over")
         decided = replace(proposal, decided_by=actor.id, decided_at=now)
+        delay = DELAYS.get(proposal.kind, timedelta())
         if alone:
-            waiting = replace(decided, state=ProposalState.WAITING, not_before=now + self._rules.delay)
-            return self._settle(unit, proposal, waiting, actor.id, Act.DECIDED_ALONE)
+            delay = max(delay, self._rules.delay)
+        if delay:
+            waiting = replace(decided, state=ProposalState.WAITING, not_before=now + delay)
+            return self._settle(unit, proposal, waiting, actor.id, Act.DECIDED_ALONE if alone else Act.APPROVED)
         return self._carry_out(unit, proposal, replace(decided, not_before=None), now)
+
+    def _is_alone(self, unit: UnitOfWork, decider: User, proposal: Proposal) -> bool:
+        """Whether the one who proposed it decides, in a mode that lets them. Two accounts of one person are one person, and
+        nobody approves what another asks for on their behalf."""
+        if decider.id == proposal.proposed_by:
+            if self._rules.mode is Mode.TWO_PERSON or proposal.kind in NEVER_ALONE:
+                raise Forbidden("your own proposal takes another person's approval; ask another approver")
+            return True
+        if decider.who == _person(unit, proposal.proposed_by):
+            raise Forbidden("another account of yours proposed this; it takes another person's approval")
+        if proposal.kind in FOR_A_PERSON and decider.who == _person(unit, proposal.subject):
+            raise Forbidden("nobody approves a role for themselves; ask another approver")
+        return False
 
     def _carry_out(self, unit: UnitOfWork, before: Proposal, decided: Proposal, now: datetime) -> Proposal:
         done = replace(decided, state=ProposalState.CARRIED_OUT)
@@ -217,7 +247,7 @@ class Approvals:
         return True
 
     def _still_stands(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> bool:
-        if self._rules.mode is not Mode.SMALL or proposal.decided_by is None:
+        if proposal.decided_by is None or (proposal.by_one_person and self._rules.mode is not Mode.SMALL):
             return False
         try:
             self._require_decider(unit, proposal.decided_by, now)
@@ -239,7 +269,8 @@ class Approvals:
     def waiting(self) -> list[Proposal]:
         """Those that one person decided and whose delay runs: the controller's address is to be told of each."""
         with self._database.read() as unit:
-            return [one for one in unit.proposals.standing() if one.state is ProposalState.WAITING]
+            standing = unit.proposals.standing()
+        return [one for one in standing if one.state is ProposalState.WAITING and one.by_one_person]
 
     def list(self, actor: Actor) -> ProposalList:
         """For people."""
@@ -257,7 +288,7 @@ class Approvals:
 
     # --- shared
 
-    def _require_decider(self, unit: UnitOfWork, user_id: str, now: datetime) -> None:
+    def _require_decider(self, unit: UnitOfWork, user_id: str, now: datetime) -> User:
         """The account as it stands in this transaction still has the role."""
         try:
             user = unit.accounts.user(user_id)
@@ -270,6 +301,7 @@ class Approvals:
             raise Forbidden(f"this needs another role ({decision.reason})")
         if not reaches(actor_of(user), Action.APPROVAL_DECIDE, None, now):
             raise Forbidden("an approver's role must not be limited to teams or queues; ask an administrator")
+        return user
 
     def _settle(self, unit: UnitOfWork, before: Proposal, after: Proposal, by: str, act: Act) -> Proposal:
         require_step(before, after.state)
@@ -295,3 +327,11 @@ class Approvals:
         if proposal.by_one_person and act in (Act.DECIDED_ALONE, Act.CARRIED_OUT):
             detail["by_one_person"] = True
         self._audit.record(unit, actor=by, act=act, target=proposal.id, detail=detail)
+
+
+def _person(unit: UnitOfWork, user_id: str) -> str:
+    """The person behind an account; what is no account stands for itself."""
+    try:
+        return unit.accounts.user(user_id).who
+    except NotFound:
+        return user_id
