@@ -92,6 +92,12 @@ EXPECTED: dict[Action, dict[Role, set[Purpose] | set[Purpose | None]]] = {
     Action.ACCOUNT_MANAGE: {Role.ADMINISTRATOR: NO_PURPOSE},
     Action.POLICY_SIGN: {Role.PRIVACY_HANDLER: NO_PURPOSE},
     Action.KEY_REKEY: {Role.ADMINISTRATOR: NO_PURPOSE},
+    Action.ROLE_GRANT: {Role.ADMINISTRATOR: NO_PURPOSE},
+    Action.BREAK_GLASS: dict.fromkeys([Role.PRIVACY_HANDLER, Role.ADMINISTRATOR], NO_PURPOSE),
+    Action.ACCESS_REVIEW: dict.fromkeys([Role.TEAM_LEAD, Role.AUDITOR], NO_PURPOSE),
+    Action.ACCESS_CONFIRM: {Role.TEAM_LEAD: NO_PURPOSE},
+    Action.DISCLOSE: {Role.PRIVACY_HANDLER: NO_PURPOSE},
+    Action.BULK_EXPORT: {Role.PRIVACY_HANDLER: NO_PURPOSE},
 }
 
 ON_ONE = {Action.VIEW, Action.OPEN, Action.DO_NOT_KEEP, Action.RELEASE}

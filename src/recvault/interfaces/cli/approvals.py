@@ -78,5 +78,6 @@ def _decide(context: typer.Context, as_: str, as_json: bool, act: Callable[[Arch
 
 def _state(proposal: Proposal) -> str:
     if proposal.not_before is not None and proposal.standing:
-        return f"decided by one person, carried out after {proposal.not_before:%Y-%m-%d %H:%M} UTC"
+        decided = "decided by one person" if proposal.by_one_person else "approved"
+        return f"{decided}, carried out after {proposal.not_before:%Y-%m-%d %H:%M} UTC"
     return proposal.state.value + (", decided by one person" if proposal.by_one_person else "")

@@ -81,6 +81,10 @@ PROPOSALS: Mapping[str, str] = {
     "statutory-override": N_("keeping that the law demands"),
     "extend-suspension": N_("longer suspension of destruction"),
     "sweep-after-restore": N_("sweeping the store after a restore"),
+    "grant-roles": N_("grant of roles"),
+    "break-glass": N_("break-glass access"),
+    "disclosure": N_("disclosure to an authority"),
+    "bulk-export": N_("bulk export"),
 }
 
 DECISIONS: Mapping[str, str] = {
@@ -121,6 +125,9 @@ SENTENCES = (
     N_("this is proposed already; look at it with 'recvault approval list'"),
     N_("your own proposal takes another person's approval; ask another approver"),
     N_("your decision waits until its delay is over; another approver can approve it before"),
+    N_("another approver has approved it; it is carried out when its delay is over"),
+    N_("another account of yours proposed this; it takes another person's approval"),
+    N_("nobody approves a role for themselves; ask another approver"),
     N_("only the one who proposed it withdraws it; an approver refuses it"),
     N_("a hold needs a reason of 1 to 500 characters"),
     N_("the review date must lie ahead; give a later date"),
