@@ -227,6 +227,8 @@ class Access(Section):
     mask_customer_for_trainers: bool = True
     session_idle_minutes: int = Field(default=30, ge=1, le=720)
     session_absolute_hours: int = Field(default=10, ge=1, le=24)
+    second_factor: Literal["required", "off"] = "required"
+    breach_list: Here | None = None
 
     @model_validator(mode="after")
     def _pattern_given(self) -> Self:
@@ -346,6 +348,17 @@ class Config(Section):
                     f"keyring.root_key_file lies inside {key}: a copy of that would hold the key as well; "
                     "move the key out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _factor_off_only_here(self) -> Self:
+        server = self.server
+        outside = [server.host, fields.host_of(server.public_url.partition("://")[2])] if server.web_enabled else []
+        if self.access.second_factor == "off" and not all(fields.is_loopback(host) for host in outside if host):
+            raise ValueError(
+                'access.second_factor = "off" is for a desk that only this machine reaches; take it out, or set '
+                "server.web_enabled = false"
+            )
         return self
 
     @model_validator(mode="after")
