@@ -85,9 +85,7 @@ def of_rows(unit: UnitOfWork, now: datetime, *, suspended: bool, backups: bool) 
         last = policy.activated_at if made is None else datetime.fromisoformat(str(made["made_at"]))
         if last + BACKUP_AGE <= now:
             found[AlarmCode.BACKUP] = int((now - last).total_seconds() // 3600)
-    if alone := sum(
-        one.state is ProposalState.WAITING and one.by_one_person for one in unit.proposals.standing()
-    ):
+    if alone := sum(one.state is ProposalState.WAITING and one.by_one_person for one in unit.proposals.standing()):
         found[AlarmCode.DECIDED_ALONE] = alone
     if suspended:
         found[AlarmCode.DESTRUCTION_SUSPENDED] = 1
