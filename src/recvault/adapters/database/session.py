@@ -133,6 +133,15 @@ class Session:
         final = statement.on_conflict_do_update(index_elements=list(key), set_=others)
         self._run(lambda: self._connection.execute(final))
 
+    def count_up(self, table: Table[Any], row: Mapping[str, Any], *, key: Sequence[str], column: str) -> Row[Any]:
+        """Inserts the row, or adds one to ``column`` of the one with the same key; the row as it is then, locked until the
+        end of the transaction."""
+        self._require_writing()
+        statement = self._upsert(table).values(dict(row))
+        more = {column: table.c[column] + 1}
+        final = statement.on_conflict_do_update(index_elements=list(key), set_=more).returning(*table.c)
+        return self._run(lambda: self._connection.execute(final).one())
+
     def commit(self) -> None:
         """Conflict when a statement of this transaction has failed; DatabaseUnavailable when the outcome is
         unknown.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
+from recvault.adapters.database.access_records import SqlAuthorisations, SqlListening, SqlReviews
 from recvault.adapters.database.accounts import SqlAccounts
 from recvault.adapters.database.audit import SqlAuditLog
 from recvault.adapters.database.brakes import SqlBrakes
@@ -105,6 +106,21 @@ class SqlUnitOfWork:
     def retention(self) -> SqlRetention:
         """Statutory overrides, ended purposes, facts of rows."""
         return SqlRetention(self._session)
+
+    @cached_property
+    def listening(self) -> SqlListening:
+        """How much people looked and listened."""
+        return SqlListening(self._session)
+
+    @cached_property
+    def authorisations(self) -> SqlAuthorisations:
+        """What two people authorised until a moment."""
+        return SqlAuthorisations(self._session)
+
+    @cached_property
+    def reviews(self) -> SqlReviews:
+        """Confirmed reviews of access."""
+        return SqlReviews(self._session)
 
     def now(self) -> datetime:
         """See the port."""

@@ -20,6 +20,7 @@ from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.brakes import Brakes
 from recvault.domain.ports.database.communications import Communications
 from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
+from recvault.domain.ports.database.grants import Authorisations, Listening, Reviews
 from recvault.domain.ports.database.notices import Invitations, Notices
 from recvault.domain.ports.database.register import Register
 from recvault.domain.ports.database.restoration import Restoration
@@ -28,6 +29,7 @@ from recvault.domain.ports.database.retention import RetentionRecords
 __all__ = [
     "Accounts",
     "AuditLog",
+    "Authorisations",
     "Brakes",
     "Communications",
     "Database",
@@ -35,6 +37,7 @@ __all__ = [
     "Holds",
     "Invitations",
     "Judge",
+    "Listening",
     "Notices",
     "PeriodKeys",
     "Policies",
@@ -42,6 +45,7 @@ __all__ = [
     "Register",
     "Restoration",
     "RetentionRecords",
+    "Reviews",
     "Settings",
     "UnitOfWork",
 ]
@@ -90,6 +94,12 @@ class UnitOfWork(Protocol):
     def retention(self) -> RetentionRecords: ...
     @property
     def settings(self) -> Settings: ...
+    @property
+    def listening(self) -> Listening: ...
+    @property
+    def authorisations(self) -> Authorisations: ...
+    @property
+    def reviews(self) -> Reviews: ...
 
     def now(self) -> datetime:
         """The database's clock, UTC (on SQLite the machine's): the moment of asking, not of the transaction's begin."""
