@@ -30,11 +30,11 @@ from recvault.adapters.memory_ledger import MemoryLedger
 from recvault.adapters.memory_objects import MemoryObjectStore
 from recvault.adapters.system import FixedClock, SystemEntropy
 from recvault.domain.access import Role
+from recvault.domain.backups import VERIFIED
 from recvault.domain.communication import Communication
 from recvault.domain.destruction import Stage
 from recvault.domain.errors import Conflict, KeyDestroyed, NotFound
 from recvault.domain.holds import Hold
-from recvault.services.key_ends import VERIFIED_BACKUP
 from tests.contract import database_kit as kit
 from tests.support.archives import Parts, SteadyDatabase, World, configuration, make_world
 from tests.support.troubled_keyring import Killed, TroubledKeyring
@@ -149,7 +149,7 @@ class Life(RuleBasedStateMachine):
             self.world.later(minutes=20)
             copy.verified = True
             with self.database.begin() as unit:
-                unit.settings.put(VERIFIED_BACKUP, {"made_at": copy.taken_at.isoformat(), "id": "b"})
+                unit.settings.put(VERIFIED, {"made_at": copy.taken_at.isoformat(), "id": "b"})
                 unit.commit()
 
     # --- what holds

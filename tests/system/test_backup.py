@@ -13,8 +13,9 @@ import pytest
 
 from recvault.adapters.database import connect
 from recvault.domain.access import Role
-from recvault.domain.backups import RESTORED, VERIFIED
+from recvault.domain.backups import VERIFIED
 from recvault.domain.errors import BackupFailure, Conflict, KeyDestroyed, NotFound, Tampered
+from recvault.domain.incarnation import RESTORED
 from recvault.services.backup import Backups
 from tests.support.archives import NUMBER, Parts, World, make_world
 from tests.support.interruptions import CALL

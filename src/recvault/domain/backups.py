@@ -19,13 +19,11 @@ SUFFIX = ".recvault-backup"
 """End of the name of every sealed backup."""
 
 VERIFIED = "backup/verified"
-"""Setting: the newest backup that was opened and looked through: ``made_at`` (ISO 8601) and ``id``."""
+"""Setting: the newest backup that was opened and looked through: ``made_at`` (ISO 8601; when reading the
+database for it began) and ``id``."""
 
 MADE = "backup/made"
 """Setting: the newest backup that was written, the same way."""
-
-RESTORED = "backup/restored"
-"""Setting of a database that was put back from a backup, until its ledger has been replayed."""
 
 
 class BackupKind(StrEnum):

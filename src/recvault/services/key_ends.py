@@ -22,6 +22,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from recvault.domain.access import Action, Actor
 from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import Act
+from recvault.domain.backups import VERIFIED
 from recvault.domain.errors import Conflict, InvalidInput, NotFound
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.period_keys import KeyStanding, KeyState, WaitLimits, WrappedKey, dies_by, may_die, state_of
@@ -46,9 +47,6 @@ PASSES = 3
 
 PATIENCE = timedelta(hours=24)
 """How long the purge may be late with an item before its data key moves to the frozen month."""
-
-VERIFIED_BACKUP = "backup/verified"
-"""The named setting that tells of the newest verified backup: ``made_at``, when reading the database for it began."""
 
 _REASON = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
@@ -306,5 +304,5 @@ def _kind(key: PeriodKey) -> str:
 
 
 def _verified_at(unit: UnitOfWork) -> datetime | None:
-    told = unit.settings.get(VERIFIED_BACKUP)
+    told = unit.settings.get(VERIFIED)
     return None if told is None else datetime.fromisoformat(str(told["made_at"]))

@@ -23,6 +23,7 @@ from recvault.domain.ports.system import Clock
 from recvault.domain.reconciliation import Difference, Reconciliation
 from recvault.services.audit_log import AuditLog
 from recvault.services.key_ends import KeyEnds
+from recvault.services.nameless import by_id, id_in, nameless
 from recvault.services.purge import Purge
 from recvault.services.sweep import Sweeper
 
@@ -158,33 +159,18 @@ class Reconcile:
 
     def _nameless(self, versions: Iterator[ObjectVersion], report: Reconciliation) -> None:
         """Versions under ids that the rows passed over: nameless unless they are being destroyed, or too young to say."""
-        ids: dict[str, None] = {}
-        for version in versions:
-            head = version.name.split("/", 1)[0]
-            if is_uuid7(head) and self._is_old(version):
-                ids[head] = None
-            if len(ids) == BATCH:
-                self._report_nameless(list(ids), report)
-                ids.clear()
-        self._report_nameless(list(ids), report)
-
-    def _report_nameless(self, ids: list[str], report: Reconciliation) -> None:
-        if ids:
-            with self._database.read() as unit:
-                named = unit.communications.existing_ids(ids)
-            for one in ids:
-                if one not in named:
-                    report.add(Difference.OBJECT_WITHOUT_ROW, one)
+        old = by_id(version for version in versions if is_uuid7(id_in(version.name)) and self._is_old(version))
+        for one in nameless(self._database, old):
+            report.add(Difference.OBJECT_WITHOUT_ROW, one.id)
 
     def _is_old(self, version: ObjectVersion) -> bool:
-        head = version.name.split("/", 1)[0]
         border = self._clock.now() - self._age
-        return uuid7_time(head) < border and version.modified < border
+        return uuid7_time(id_in(version.name)) < border and version.modified < border
 
     def _uploads(self, report: Reconciliation) -> None:
         border = self._clock.now() - self._age
         for upload in self._store.list_uploads(""):
-            head = upload.name.split("/", 1)[0]
+            head = id_in(upload.name)
             if is_uuid7(head) and uuid7_time(head) < border:
                 report.add(Difference.OPEN_UPLOAD, upload.name)
 

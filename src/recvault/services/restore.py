@@ -15,14 +15,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from recvault.domain.approvals import Proposal
 from recvault.domain.audit import Act
-from recvault.domain.communication import Awaiting, Communication
-from recvault.domain.destruction import Destruction, Stage, Trigger
+from recvault.domain.communication import Awaiting
+from recvault.domain.destruction import Destruction, Trigger
 from recvault.domain.errors import DatabaseBehind, StoreUnavailable
-from recvault.domain.ids import is_uuid7, uuid7, uuid7_time
+from recvault.domain.ids import uuid7
 from recvault.domain.incarnation import INCARNATION, RESTORED, Witness
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
@@ -33,7 +32,9 @@ from recvault.services.audit_log import AuditLog
 from recvault.services.certificates import Certificates
 from recvault.services.following import Followed, tombstones_in
 from recvault.services.ledger import Ledger
+from recvault.services.nameless import by_id, nameless
 from recvault.services.remains import Remains
+from recvault.services.tombstones import Tombstones
 
 ACTOR = "system:replay"
 BATCH = 500
@@ -91,7 +92,7 @@ class Restore:
         self._remains = Remains(store=store)
         self._keyring = keyring
         self._ledger = ledger
-        self._certificates = certificates
+        self._tombstones = Tombstones(certificates=certificates, audit=audit)
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
@@ -193,37 +194,19 @@ class Restore:
         rows = {row.id: row for row in unit.communications.lock(ids)}
         items = unit.restoration.claim(list(rows), worker=ACTOR, lease_until=now + LEASE)
         shredded = [item.communication_id for item in items]
-        self._write_down(unit, [rows[name] for name in shredded], now)
+        self._tombstones.write(
+            unit,
+            [rows[name] for name in shredded],
+            actor=ACTOR,
+            batch=uuid7(now, self._entropy.bytes(10)),
+            trigger=lambda _row: Trigger.REPLAY,
+            started_at=now,
+            shredded_at=now,
+        )
         unit.communications.shred(items, worker=ACTOR)
         unit.register.drop_unused_points({row.contact_point_id for row in rows.values() if row.contact_point_id})
         unit.communications.release_claims(shredded, ACTOR)
         return shredded
-
-    def _write_down(self, unit: UnitOfWork, rows: list[Communication], now: datetime) -> None:
-        ids = [row.id for row in rows]
-        batch = uuid7(now, self._entropy.bytes(10))
-        signers = {version: unit.policies.get(version).signed_by for version in {row.policy_version for row in rows}}
-        keys = unit.communications.wrapped_by(ids)
-        unit.destructions.add(
-            *(
-                Destruction(
-                    communication_id=row.id,
-                    source_id=row.source_id,
-                    source_ref_hash=row.source_ref_hash,
-                    batch=batch,
-                    trigger=Trigger.REPLAY,
-                    stage=Stage.SHREDDED,
-                    facts=self._certificates.evidence(
-                        row, policy_signed_by=signers[row.policy_version] or "nobody", started_at=now
-                    ),
-                    key_ids=keys.get(row.id, ()),
-                    shredded_at=now,
-                )
-                for row in rows
-            )
-        )
-        unit.accounts.drop_playback(expired_before=now, communication_ids=ids)
-        self._audit.record_each(unit, actor=ACTOR, act=Act.SHREDDED, targets=ids, detail={"batch": batch})
 
     def _beyond_reach(self) -> Iterator[str]:
         """Rows under keys that died since this database was copied."""
@@ -272,28 +255,11 @@ class Restore:
 
     def orphans(self) -> Iterator[Orphan]:
         """What lies in the store and is named by nothing, in the order in which the uploads began."""
-        batch: list[Orphan] = []
-        for orphan in self._stored():
-            batch.append(orphan)
-            if len(batch) == BATCH:
-                yield from self._nameless(batch)
-                batch = []
-        yield from self._nameless(batch)
-
-    def _stored(self) -> Iterator[Orphan]:
-        versions = self._store.list_versions("")
-        for head, group in groupby(versions, key=lambda version: version.name.split("/", 1)[0]):
-            if is_uuid7(head):
-                found = [version for version in group if not version.is_delete_marker]
-                length = sum(version.length for version in found)
-                if found:
-                    yield Orphan(id=head, began_at=uuid7_time(head), objects=len(found), length=length)
-
-    def _nameless(self, found: list[Orphan]) -> list[Orphan]:
-        ids = [orphan.id for orphan in found]
-        with self._database.read() as unit:
-            named = unit.communications.existing_ids(ids) | set(unit.destructions.find(ids))
-        return [orphan for orphan in found if orphan.id not in named]
+        for found in nameless(self._database, by_id(self._store.list_versions("")), destroyed_too=True):
+            objects = [version for version in found.versions if not version.is_delete_marker]
+            if objects:
+                length = sum(version.length for version in objects)
+                yield Orphan(id=found.id, began_at=found.began_at, objects=len(objects), length=length)
 
     def sweep_again(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> None:
         """Two people have decided that what has no row may be swept again (handler of SWEEP_AFTER_RESTORE)."""

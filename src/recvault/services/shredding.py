@@ -9,13 +9,13 @@ which of its items were kept is written there before the commit that gives them 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, State, StreamRecord
-from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
+from recvault.domain.destruction import Destruction, DueItem, Trigger
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import UnitOfWork
 from recvault.domain.ports.objects import ObjectVersion
@@ -24,6 +24,7 @@ from recvault.services.audit_log import AuditLog
 from recvault.services.certificates import Certificates
 from recvault.services.ledger import Ledger
 from recvault.services.retention import Retention
+from recvault.services.tombstones import Tombstones
 
 ACTOR = "system:purge"
 END_DIFFERS = "end-differs-from-policy"
@@ -50,7 +51,7 @@ class Shredder:
     ) -> None:
         self._retention = retention
         self._ledger = ledger
-        self._certificates = certificates
+        self._tombstones = Tombstones(certificates=certificates, audit=audit)
         self._audit = audit
         self._clock = clock
 
@@ -72,7 +73,15 @@ class Shredder:
                 done.stopped.append(row.id)
             else:
                 ending.append(row)
-        done.tombstones = self._write_down(unit, ending, batch, started_at)
+        done.tombstones = self._tombstones.write(
+            unit,
+            ending,
+            actor=ACTOR,
+            batch=batch,
+            trigger=_trigger,
+            started_at=started_at,
+            shredded_at=self._clock.now(),
+        )
         done.gone = [fences[row.id] for row in ending]
         done.objects = [_version(row, stream) for row in ending for stream in row.streams]
         unit.communications.shred(done.gone, worker=worker)
@@ -99,34 +108,9 @@ class Shredder:
         unit.communications.stop(row.id, reason)
         self._audit.record(unit, actor=ACTOR, act=Act.STOPPED, target=row.id, detail={"reason": reason})
 
-    def _write_down(
-        self, unit: UnitOfWork, rows: Sequence[Communication], batch: str, started_at: datetime
-    ) -> list[Destruction]:
-        """What stays of the rows: tombstones with their evidence, and audit entries; grants to play them end."""
-        ids = [row.id for row in rows]
-        signers = {version: unit.policies.get(version).signed_by for version in {row.policy_version for row in rows}}
-        keys = unit.communications.wrapped_by(ids)
-        shredded_at = self._clock.now()
-        tombstones = [
-            Destruction(
-                communication_id=row.id,
-                source_id=row.source_id,
-                source_ref_hash=row.source_ref_hash,
-                batch=batch,
-                trigger=Trigger.RETENTION if row.do_not_keep_at is None else Trigger.DO_NOT_KEEP,
-                stage=Stage.SHREDDED,
-                facts=self._certificates.evidence(
-                    row, policy_signed_by=signers[row.policy_version] or "nobody", started_at=started_at
-                ),
-                key_ids=keys.get(row.id, ()),
-                shredded_at=shredded_at,
-            )
-            for row in rows
-        ]
-        unit.destructions.add(*tombstones)
-        unit.accounts.drop_playback(expired_before=started_at, communication_ids=ids)
-        self._audit.record_each(unit, actor=ACTOR, act=Act.SHREDDED, targets=ids, detail={"batch": batch})
-        return tombstones
+
+def _trigger(row: Communication) -> Trigger:
+    return Trigger.RETENTION if row.do_not_keep_at is None else Trigger.DO_NOT_KEEP
 
 
 def _version(row: Communication, stream: StreamRecord) -> ObjectVersion:

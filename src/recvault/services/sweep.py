@@ -19,9 +19,7 @@ from recvault.domain.ports.database import Database
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock
 from recvault.services.audit_log import AuditLog
-
-BATCH = 500
-"""Communications looked up at a time."""
+from recvault.services.nameless import Found, by_id, id_in, nameless
 
 
 class Sweeper:
@@ -58,36 +56,22 @@ class Sweeper:
             raise Unavailable(
                 "the clocks of worker, database and object store differ by more than the limit; set them right"
             )
-        swept: list[str] = []
-        batch: list[str] = []
-        for communication_id in self._old():
-            batch.append(communication_id)
-            if len(batch) == BATCH:
-                swept += self._sweep(batch)
-                batch = []
-        return swept + self._sweep(batch)
+        return [one.id for one in nameless(self._database, self._old()) if self._sweep(one.id)]
 
-    def _old(self) -> Iterator[str]:
-        """Ids that begin object or upload names and are older than the limit, each once, in order."""
+    def _old(self) -> Iterator[Found]:
+        """What objects or uploads are named after and is older than the limit."""
         border = self._clock.now() - self._age
-        last = ""
-        for item in self._store.list_versions(""):
-            head = item.name.split("/", 1)[0]
-            if head != last and is_uuid7(head) and uuid7_time(head) < border:
-                yield head
-            last = head
-        begun = {upload.name.split("/", 1)[0] for upload in self._store.list_uploads("")}
-        yield from sorted(head for head in begun if is_uuid7(head) and uuid7_time(head) < border)
+        yield from (found for found in by_id(self._store.list_versions("")) if found.began_at < border)
+        begun = {id_in(upload.name) for upload in self._store.list_uploads("")}
+        for head in sorted(begun):
+            if is_uuid7(head) and uuid7_time(head) < border:
+                yield Found(id=head, began_at=uuid7_time(head))
 
-    def _sweep(self, ids: list[str]) -> list[str]:
-        with self._database.read() as unit:
-            nameless = sorted(set(ids) - unit.communications.existing_ids(ids))
-        gone: list[str] = []
-        for communication_id in nameless:
-            prefix = f"{communication_id}/"
-            self._store.abort_uploads(prefix)
-            self._store.delete_versions(self._store.list_versions(prefix))
-            if next(iter(self._store.list_versions(prefix)), None) is None:
-                gone.append(communication_id)
-                self._audit.note(actor="system:sweeper", act=Act.ORPHAN_SWEPT, target=communication_id)
-        return gone
+    def _sweep(self, communication_id: str) -> bool:
+        prefix = f"{communication_id}/"
+        self._store.abort_uploads(prefix)
+        self._store.delete_versions(self._store.list_versions(prefix))
+        if next(iter(self._store.list_versions(prefix)), None) is not None:
+            return False
+        self._audit.note(actor="system:sweeper", act=Act.ORPHAN_SWEPT, target=communication_id)
+        return True

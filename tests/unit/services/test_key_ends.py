@@ -13,13 +13,13 @@ from recvault.adapters.memory_ledger import MemoryLedger
 from recvault.domain.access import Role
 from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import Act
+from recvault.domain.backups import VERIFIED
 from recvault.domain.communication import Channel
 from recvault.domain.destruction import Stage
 from recvault.domain.errors import Conflict, Forbidden, InvalidInput, KeyDestroyed, KeyringError, NotFound
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.period_keys import KeyState, WaitLimits, may_die
 from recvault.services import key_ends
-from recvault.services.key_ends import VERIFIED_BACKUP
 from recvault.services.keys_ahead import ends_of_contacts
 from recvault.services.retrieve import KeyCache
 from tests.support.archives import Parts, World, make_world, memory_parts
@@ -69,7 +69,7 @@ def state(world: World, key_id: str) -> KeyState:
 
 def verified(world: World, made_at: datetime) -> None:
     with world.archive.database.begin() as unit:
-        unit.settings.put(VERIFIED_BACKUP, {"made_at": made_at.isoformat(), "id": "b-1"})
+        unit.settings.put(VERIFIED, {"made_at": made_at.isoformat(), "id": "b-1"})
         unit.commit()
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from recvault.adapters.backup_folder import READ, sync_directory, write_durably
 from recvault.adapters.database.engine import SqlDatabase, connect
 from recvault.adapters.database.migration import migrate
-from recvault.domain.backups import RESTORED
 from recvault.domain.errors import BackupFailure, Conflict
+from recvault.domain.incarnation import RESTORED
 
 _SCRATCH = ".recvault-copy"
 _BESIDE = ("", "-wal", "-shm", "-journal")

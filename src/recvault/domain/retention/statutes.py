@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
 from enum import StrEnum
 
@@ -58,6 +58,14 @@ class Statute:
         }
 
 
+_MIFID = Statute(
+    code="mifid-5",
+    name="Records of services and orders in financial instruments",
+    keep=parse("P5Y"),
+    basis=Basis.CONTACT,
+    source="Directive 2014/65/EU (MiFID II), Article 16(7)",
+)
+
 BUILT_IN: tuple[Statute, ...] = (
     Statute(
         code="accounting-act",
@@ -66,19 +74,12 @@ BUILT_IN: tuple[Statute, ...] = (
         basis=Basis.FINANCIAL_YEAR,
         source="Accounting Act (1336/1997), chapter 2, section 10",
     ),
-    Statute(
-        code="mifid-5",
-        name="Records of services and orders in financial instruments",
-        keep=parse("P5Y"),
-        basis=Basis.CONTACT,
-        source="Directive 2014/65/EU (MiFID II), Article 16(7)",
-    ),
-    Statute(
+    _MIFID,
+    replace(
+        _MIFID,
         code="mifid-7",
         name="The same, where the competent authority asked for seven years",
         keep=parse("P7Y"),
-        basis=Basis.CONTACT,
-        source="Directive 2014/65/EU (MiFID II), Article 16(7)",
     ),
     Statute(
         code="defence-of-claims",
