@@ -39,13 +39,13 @@ def by_id(versions: Iterable[ObjectVersion]) -> Iterator[Found]:
 def nameless(database: Database, found: Iterable[Found], *, destroyed_too: bool = False) -> Iterator[Found]:
     """Those that no row names; with ``destroyed_too`` no tombstone either."""
     walk = iter(found)
-    while batch := list(islice(walk, BATCH)):
-        ids = [one.id for one in batch]
+    while batch := {one.id: one for one in islice(walk, BATCH)}:
+        ids = list(batch)
         with database.read() as unit:
             named = unit.communications.existing_ids(ids)
             if destroyed_too:
                 named |= set(unit.destructions.find(ids))
-        yield from (one for one in batch if one.id not in named)
+        yield from (one for one in batch.values() if one.id not in named)
 
 
 def id_in(name: str) -> str:

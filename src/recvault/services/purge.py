@@ -267,11 +267,14 @@ class Purge:
             raise NotFound("an item that was shredded has no tombstone; run 'recvault doctor'")
         shredded = [tombstones[name] for name in sorted(tombstones) if tombstones[name].stage is Stage.SHREDDED]
         if shredded:
-            # A clock that was set back meanwhile must not date the look before the shredding.
-            looked_at = max([absent_at, *(item.shredded_at for item in shredded)])
-            self._issue(unit, self._certificates.inaccessible(shredded, absent_at=looked_at), shredded, at=absent_at)
+            self._issue_inaccessible(unit, shredded, absent_at)
         unit.communications.remove(items, worker=worker)
         return [tombstones[name] for name in ids]
+
+    def _issue_inaccessible(self, unit: UnitOfWork, items: Sequence[Destruction], absent_at: datetime) -> None:
+        # A clock that was set back meanwhile must not date the look before the shredding.
+        looked_at = max([absent_at, *(item.shredded_at for item in items)])
+        self._issue(unit, self._certificates.inaccessible(items, absent_at=looked_at), items, at=absent_at)
 
     def _issue(
         self, unit: UnitOfWork, certificate: BatchCertificate, items: Sequence[Destruction], *, at: datetime
@@ -293,8 +296,7 @@ class Purge:
             found = unit.destructions.find(set(ids) - present)
             gone = [found[name] for name in sorted(found) if found[name].stage is Stage.SHREDDED]
             if gone:
-                looked_at = max([absent_at, *(item.shredded_at for item in gone)])
-                self._issue(unit, self._certificates.inaccessible(gone, absent_at=looked_at), gone, at=absent_at)
+                self._issue_inaccessible(unit, gone, absent_at)
                 self._ledger.append(unit, LedgerKind.DONE, done_body(gone))
                 unit.commit()
         return [item.communication_id for item in gone]
