@@ -17,7 +17,7 @@ import pytest
 
 from recvault.adapters.database import SqlDatabase, connect
 from recvault.adapters.database.tables import audit_head, ledger_head, metadata
-from recvault.domain import audit, ledger
+from recvault.domain import ledger
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
 from recvault.domain.accounts import PeriodKey, SignedPolicy, Source, User
 from recvault.domain.communication import (
@@ -34,6 +34,7 @@ from recvault.domain.customer import Agent, ContactPoint, Customer, Membership
 from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
 from recvault.domain.holds import Hold
 from recvault.domain.ids import uuid7
+from recvault.domain.log_tree import EMPTY_ROOT
 from tests.support.schema import give_schema
 
 NOW = datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=UTC)
@@ -91,7 +92,7 @@ def clear(database: SqlDatabase) -> None:
         for table in reversed(metadata.sorted_tables):
             if table not in (audit_head, ledger_head):
                 connection.execute(table.delete())
-        connection.execute(audit_head.update().values(size=0, link=audit.GENESIS))
+        connection.execute(audit_head.update().values(size=0, root=EMPTY_ROOT))
         connection.execute(ledger_head.update().values(sequence=0, digest=ledger.GENESIS))
 
 

@@ -1,7 +1,8 @@
-"""Holds, period keys, destructions, and the audit chain."""
+"""Holds, period keys, destructions, and the audit log."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,9 +12,11 @@ import pytest
 
 from recvault.adapters.database import SqlDatabase
 from recvault.domain.accounts import PeriodKey
-from recvault.domain.audit import GENESIS, Act, ChainHead, Entry, SequencedEntry, leaf_hash, link_hash
+from recvault.domain.audit import Act, Entry, SequencedEntry, TreeHead, leaf_data
 from recvault.domain.destruction import BatchCertificate, Destruction, Stage
 from recvault.domain.errors import Conflict, NotFound
+from recvault.domain.log_tree import EMPTY_ROOT, edge, grow, leaf_hashes
+from recvault.domain.ports.database.log import Ended
 from tests.contract import database_kit as kit
 from tests.contract.database_kit import DAY, KEY, NOW, OTHER_KEY, communication, destruction, hold, name
 
@@ -273,55 +276,83 @@ def entry(number: int, minutes: int = 0, target: str | None = "communication-1")
 def append(database: SqlDatabase, *entries: Entry) -> None:
     with database.begin() as unit:
         for one in entries:
-            unit.audit.append([(one, leaf_hash(one))])
+            unit.audit.append([(one, leaf_data(one))])
         unit.commit()
 
 
-def chained(head: ChainHead, items: list[tuple[Entry, bytes]]) -> tuple[list[SequencedEntry], ChainHead]:
-    sequenced, link = [], head.link
-    for index, (one, leaf) in enumerate(items, head.size):
-        link = link_hash(link, index, leaf)
-        sequenced.append(SequencedEntry(entry=one, index=index, leaf=leaf, link=link))
-    return sequenced, ChainHead(size=head.size + len(items), link=link)
+def sequence(database: SqlDatabase, limit: int) -> list[SequencedEntry]:
+    """Numbers what waits, as the sequencer does."""
+    with database.begin() as unit:
+        head, waiting = unit.audit.head(), unit.audit.waiting(limit)
+        growth = grow(head.size, unit.audit.tiles(edge(head.size)), leaf_hashes(one.leaf for one in waiting))
+        unit.audit.sequence(head, [one.id for one in waiting], growth)
+        unit.commit()
+    with database.read() as unit:
+        assert unit.audit.head() == TreeHead(size=growth.size, root=growth.root)
+        return unit.audit.read(head.size, limit)
 
 
 def test_entries_get_their_place_in_order_of_time(database: SqlDatabase) -> None:
     append(database, entry(1, 5), entry(3), entry(2), entry(4, 9, target=None))
-    with database.begin() as unit:
-        assert unit.audit.head() == ChainHead(size=0, link=GENESIS)
-        waiting = unit.audit.unsequenced(3)
-        assert [one.id for one, _ in waiting] == ["entry-2", "entry-3", "entry-1"]
-        assert waiting[2] == (entry(1, 5), leaf_hash(entry(1, 5)))
-        sequenced, head = chained(unit.audit.head(), waiting)
-        unit.audit.sequence(unit.audit.head(), sequenced, head)
-        unit.commit()
     with database.read() as unit:
-        assert unit.audit.head() == head
-        assert unit.audit.read(0, 10) == sequenced
+        assert unit.audit.head() == TreeHead(size=0, root=EMPTY_ROOT)
+        assert [one.id for one in unit.audit.waiting(3)] == ["entry-2", "entry-3", "entry-1"]
+        assert unit.audit.waiting(3)[2].leaf == leaf_data(entry(1, 5))
+        assert unit.audit.oldest_waiting() == NOW
+    sequenced = sequence(database, 3)
+    assert sequenced[2] == SequencedEntry(entry=entry(1, 5), index=2, leaf=leaf_data(entry(1, 5)))
+    with database.read() as unit:
         assert unit.audit.read(1, 1) == sequenced[1:2]
-        assert [one.id for one, _ in unit.audit.unsequenced(10)] == ["entry-4"]
+        assert [one.id for one in unit.audit.waiting(10)] == ["entry-4"]
+        assert unit.audit.place_of("entry-1") == 2
+        assert unit.audit.place_of("entry-4") is None
         about = unit.audit.about("communication-1", 2)
         assert [one.id for one in about] == ["entry-1", "entry-3"]
 
 
 def test_a_sequencer_that_comes_second_is_refused(database: SqlDatabase) -> None:
     append(database, entry(1), entry(2))
+    with database.read() as unit:
+        start, waiting = unit.audit.head(), unit.audit.waiting(2)
+    (first,) = sequence(database, 1)
+    late = grow(0, {}, leaf_hashes([waiting[1].leaf]))
+    with database.begin() as unit, pytest.raises(Conflict, match="another sequencer"):
+        unit.audit.sequence(start, [waiting[1].id], late)
     with database.begin() as unit:
-        start = unit.audit.head()
-        first, head = chained(start, unit.audit.unsequenced(1))
-        unit.audit.sequence(start, first, head)
-        unit.commit()
-    with database.begin() as unit:
-        second, later = chained(start, unit.audit.unsequenced(1))
-        with pytest.raises(Conflict, match="another sequencer"):
-            unit.audit.sequence(start, second, later)
-    with database.begin() as unit:
-        again, later = chained(head, [(entry(1), leaf_hash(entry(1)))])
+        head = unit.audit.head()
+        again = grow(1, unit.audit.tiles(edge(1)), leaf_hashes([first.leaf]))
         with pytest.raises(Conflict, match="number already"):
-            unit.audit.sequence(head, again, later)
+            unit.audit.sequence(head, [first.entry.id], again)
     with database.read() as unit:
         assert unit.audit.head() == head
+        assert unit.audit.tiles([(0, 0), (0, 1)]) == {(0, 0): leaf_hashes([first.leaf])[0]}
         assert len(unit.audit.read(0, 10)) == 1
+
+
+def test_the_raw_text_of_an_entry_is_what_its_leaf_was_taken_from(database: SqlDatabase) -> None:
+    """Whatever a text holds: the two databases write it as Python does."""
+    odd = "".join(map(chr, range(1, 32))) + '\x7f"\\/äö€😀\u2028'
+    strange = replace(entry(1), actor=odd, target=None, detail={odd: [odd, 1, None, True]})
+    append(database, strange, replace(entry(2), at=NOW.replace(microsecond=7)))
+    sequenced = sequence(database, 5)
+    with database.read() as unit:
+        rows = [row for portion in unit.audit.raw(0) for row in portion]
+    found = {index: hashlib.sha256(b"\0" + salt + body).digest() for index, salt, body in rows}
+    assert found == {one.index: one.leaf for one in sequenced}
+
+
+def test_what_ended_leaves_its_number(database: SqlDatabase) -> None:
+    append(database, *(entry(number, number) for number in range(5)))
+    sequence(database, 4)
+    with database.begin() as unit:
+        assert unit.audit.end(["entry-2", "entry-0", "entry-4", "nobody"], said_in="entry-3") == [0, 2]
+        unit.commit()
+    with database.read() as unit:
+        assert [one.index for one in unit.audit.read(0, 9)] == [1, 3]
+        assert unit.audit.ended(1, 9) == [Ended(index=2, said_in="entry-3")]
+        assert set(unit.audit.find_all(["entry-1", "entry-2"])) == {"entry-1"}
+        with pytest.raises(NotFound, match="ended"):
+            unit.audit.find("entry-0")
 
 
 def test_an_entry_is_written_once(database: SqlDatabase) -> None:

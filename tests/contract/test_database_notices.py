@@ -13,8 +13,9 @@ import pytest
 
 from recvault.adapters.database import SqlDatabase
 from recvault.domain.accounts import Token
-from recvault.domain.audit import Act, ChainHead, Entry, SequencedEntry, leaf_hash, link_hash
+from recvault.domain.audit import Act, Entry, leaf_data
 from recvault.domain.errors import Conflict
+from recvault.domain.log_tree import edge, grow, leaf_hashes
 from recvault.domain.notices import Alarm, Invitation, QueuedMail
 from recvault.domain.ports.database import UnitOfWork
 from tests.contract import database_kit as kit
@@ -208,17 +209,15 @@ def entries(database: SqlDatabase, *acts: Act) -> None:
     """Audit entries, sequenced."""
     with database.begin() as unit:
         head = unit.audit.head()
-        items, link = [], head.link
-        for index, act in enumerate(acts, start=head.size):
+        ids = [name(500 + index) for index in range(head.size, head.size + len(acts))]
+        leaves = []
+        for entry_id, act in zip(ids, acts, strict=True):
             entry = Entry(
-                id=name(500 + index), at=NOW, actor="system:test", act=act, target=None, purpose=None, detail={},
-                salt=b"s" * 16,
-            )  # fmt: skip
-            leaf = leaf_hash(entry)
-            link = link_hash(link, index, leaf)
-            unit.audit.append([(entry, leaf)])
-            items.append(SequencedEntry(entry=entry, index=index, leaf=leaf, link=link))
-        unit.audit.sequence(head, items, ChainHead(size=head.size + len(items), link=link))
+                id=entry_id, at=NOW, actor="system:test", act=act, target=None, purpose=None, detail={}, salt=b"s" * 16
+            )
+            unit.audit.append([(entry, leaf_data(entry))])
+            leaves.append(leaf_data(entry))
+        unit.audit.sequence(head, ids, grow(head.size, unit.audit.tiles(edge(head.size)), leaf_hashes(leaves)))
         unit.commit()
 
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from recvault.adapters.database import SqlDatabase, connect, migrate
-from recvault.domain.audit import GENESIS, ChainHead
+from recvault.domain.audit import TreeHead
 from recvault.domain.customer import Customer
 from recvault.domain.errors import (
     ConfigurationError,
@@ -26,10 +26,13 @@ from recvault.domain.errors import (
     RecvaultError,
 )
 from recvault.domain.ledger import LedgerHead
+from recvault.domain.log_tree import edge, grow, leaf_hashes
 from recvault.domain.ports.database import Database, UnitOfWork
+from recvault.services.log_verify import LogVerifier
+from recvault.services.sequencer import Sequencer
 from tests.contract import database_kit as kit
 from tests.contract.database_kit import CUSTOMER, NOW, Aside, communication, name
-from tests.contract.test_database_evidence import append, chained, entry
+from tests.contract.test_database_evidence import append, entry
 
 on_postgresql = pytest.mark.parametrize(
     "database", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
@@ -152,13 +155,13 @@ def test_of_two_sequencers_at_once_one_wins(database: SqlDatabase) -> None:
         refused = 0
         while True:
             with database.read() as unit:
-                start = unit.audit.head()
-                items, head = chained(start, unit.audit.unsequenced(3))
-            if not items:
+                start, waiting = unit.audit.head(), unit.audit.waiting(3)
+                growth = grow(start.size, unit.audit.tiles(edge(start.size)), leaf_hashes(one.leaf for one in waiting))
+            if not waiting:
                 return refused
             try:
                 with database.begin() as unit:
-                    unit.audit.sequence(start, items, head)
+                    unit.audit.sequence(start, [one.id for one in waiting], growth)
                     unit.commit()
             except Conflict:
                 refused += 1
@@ -166,10 +169,18 @@ def test_of_two_sequencers_at_once_one_wins(database: SqlDatabase) -> None:
     for thread in [Aside(number_them) for _ in range(3)]:
         thread.join()
     with database.read() as unit:
-        chain = unit.audit.read(0, 100)
-        assert [item.index for item in chain] == list(range(40))
-        assert chained(ChainHead(size=0, link=GENESIS), [(one.entry, one.leaf) for one in chain])[0] == chain
-        assert unit.audit.head() == ChainHead(size=40, link=chain[-1].link)
+        entries = unit.audit.read(0, 100)
+        assert [item.index for item in entries] == list(range(40))
+        whole = grow(0, {}, leaf_hashes(item.leaf for item in entries))
+        assert unit.audit.head() == TreeHead(size=40, root=whole.root)
+        assert unit.audit.tiles([(0, 0)]) == whole.tiles
+
+
+def test_sequencers_at_once_number_everything_once(database: SqlDatabase) -> None:
+    append(database, *(entry(number) for number in range(60)))
+    sequencers = [Aside(Sequencer(database=database, batch=7).run) for _ in range(3)]
+    assert sum(thread.join() for thread in sequencers) >= 60
+    assert LogVerifier(database=database).verify().size == 60
 
 
 # -- what cannot be known, and what must not be told ---------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""The audit log's entries and the hash that links them.
+"""The audit log's entries, and what of them stands in its tree.
 
-Every act commits its entry in its own transaction, without a number; a sequencer numbers entries and links each to the
-one before. Entries hold ids, classes and counts, never a name, number, address or text of a person (rule 9).
+Every act commits its entry in its own transaction, without a number; a sequencer numbers entries and puts a salted hash of
+each into a Merkle tree (``domain.log_tree``), where it stays when the entry has ended. Entries hold ids, classes and counts,
+never a name, number, address or text of a person (rule 9).
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from recvault.domain.ids import canonical_json, require_aware
-
-GENESIS = hashlib.sha256(b"recvault/audit/v1").digest()
 
 
 class Act(StrEnum):
@@ -77,6 +76,10 @@ class Act(StrEnum):
     SIGNED_IN = "account:session:signed-in"
     SIGN_IN_FAILED = "account:session:sign-in-failed"
     SIGNED_OUT = "account:session:signed-out"
+    SESSION_PROVED = "account:session:proved"
+    SESSION_ENDED = "account:session:ended"
+    TOKEN_ISSUED = "account:token:issued"
+    TOKEN_REVOKED = "account:token:revoked"
     POLICY_SIGNED = "policy:policy:signed"
     POLICY_ACTIVATED = "policy:policy:activated"
     POLICY_APPLIED = "policy:policy:applied"
@@ -107,6 +110,13 @@ class Act(StrEnum):
     UNUSUAL_LISTENING = "communication:content:unusual-listening"
     REVIEW_READ = "account:review:read"
     REVIEW_CONFIRMED = "account:review:confirmed"
+    TREE_BEGUN = "log:tree:begun"
+    LOG_CONTINUED = "log:tree:continued"
+    ENTRIES_ENDED = "log:entries:ended"
+    CHECKPOINT_REFUSED = "log:checkpoint:refused"
+    WITNESS_REFUSED = "log:witness:refused"
+    CONFIGURATION_CHANGED = "system:configuration:changed"
+    CLOCK_JUMPED = "system:clock:jumped"
 
 
 MOVES_ENDS = frozenset(act for act in Act if act.startswith("communication:retention:"))
@@ -130,8 +140,9 @@ class Entry:
         object.__setattr__(self, "at", require_aware(self.at, "at"))
 
 
-def leaf_hash(entry: Entry) -> bytes:
-    """SHA-256 over the salt and the canonical entry; the salt lets an entry be purged while its hash stays."""
+def leaf_data(entry: Entry) -> bytes:
+    """What the entry's leaf says: SHA-256 of a zero byte, the salt and the canonical entry. The leaf's hash in the tree is
+    taken over it (RFC 6962, 2.1). The salt lets an entry end while its leaf stays and tells nothing."""
     body = canonical_json(
         {
             "id": entry.id,
@@ -146,24 +157,18 @@ def leaf_hash(entry: Entry) -> bytes:
     return hashlib.sha256(b"\x00" + entry.salt + body).digest()
 
 
-def link_hash(previous: bytes, index: int, leaf: bytes) -> bytes:
-    """The chain value at ``index``: depends on every entry up to it and on their order."""
-    return hashlib.sha256(b"\x01" + previous + index.to_bytes(8) + leaf).digest()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SequencedEntry:
-    """An entry with its place in the chain: ``index`` from 0, ``leaf`` as committed, ``link`` as chained."""
+    """An entry with its place in the tree: ``index`` from 0, ``leaf`` as committed with the act."""
 
     entry: Entry
     index: int
     leaf: bytes
-    link: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChainHead:
-    """Number of sequenced entries and the last link (GENESIS when none)."""
+class TreeHead:
+    """Number of sequenced entries and the root over their leaves."""
 
     size: int
-    link: bytes
+    root: bytes

@@ -52,7 +52,7 @@ GAUGES = (
         help="Seconds since the newest backup of the database that was looked through; +Inf if none ever was.",
     ),
     Gauge(name="last_tick_age_seconds", help="Seconds since a worker last gave a sign of life; +Inf if none ever did."),
-    Gauge(name="audit_unnumbered_age_seconds", help="Age of the oldest audit entry that is not yet in the chain."),
+    Gauge(name="audit_unnumbered_age_seconds", help="Age of the oldest audit entry that is not yet in the tree."),
     Gauge(name="destruction_suspended", help="1 while a person has suspended automatic destruction, else 0."),
     Gauge(name="due", help="Communications whose end has come and that nothing freezes."),
     Gauge(name="overdue", help="Communications still there purge.overdue_alarm_hours after their end, without a hold."),
@@ -104,13 +104,13 @@ class Gauges:
         with self._database.read() as unit:
             tick = unit.settings.get(LAST_TICK)
             backup = unit.settings.get(VERIFIED)
-            waiting = unit.audit.unsequenced(1)
+            waiting = unit.audit.oldest_waiting()
             suspension = unit.brakes.suspension()
             return {
                 "database_reachable": 1,
                 "backup_verified_age_seconds": _age_of(backup, "made_at", now),
                 "last_tick_age_seconds": _age_of(tick, "at", now),
-                "audit_unnumbered_age_seconds": _age(waiting[0][0].at, now) if waiting else 0,
+                "audit_unnumbered_age_seconds": _age(waiting, now) if waiting else 0,
                 "destruction_suspended": suspension is not None and suspension.stands(now),
                 "due": unit.communications.count_due(now),
                 "overdue": unit.communications.count_overdue(now - self._overdue_after),

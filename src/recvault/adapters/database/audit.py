@@ -1,20 +1,55 @@
-"""Audit entries and their chain. An entry is written once; afterwards it only gets its number and link."""
+"""Audit entries, the tree over their leaves, published checkpoints.
+
+An entry is written once; afterwards it only gets its number, and may end. A tile only grows; the head moves by
+compare-and-set, in the transaction that numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import BigInteger, Row, Text, bindparam, column, delete, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from recvault.adapters.database.bulk import FEW, insert_many
-from recvault.adapters.database.session import Session
-from recvault.adapters.database.tables import audit_entries, audit_head
-from recvault.domain.audit import Act, ChainHead, Entry, SequencedEntry
-from recvault.domain.errors import AuditFailure, Conflict
+from recvault.adapters.database.session import Session, batches
+from recvault.adapters.database.tables import audit_checkpoints, audit_ended, audit_entries, audit_head, audit_tiles
+from recvault.adapters.database.types import TEXT
+from recvault.domain.audit import Act, Entry, SequencedEntry, TreeHead
+from recvault.domain.checkpoints import Checkpoint, parse_checkpoint
+from recvault.domain.errors import AuditFailure, Conflict, NotFound
+from recvault.domain.log_tree import Growth, Place
+from recvault.domain.ports.database.log import Ended, RawEntry, Waiting
 
 _e = audit_entries.c
+_t = audit_tiles.c
 _PLAIN = ("id", "at", "actor", "target", "purpose", "detail", "salt")
+
+# Any constant will do, as long as nothing else in the same PostgreSQL database locks on it.
+_SEQUENCING = 0x7265637661756C75
+
+PORTION = 4096
+"""Entries of one statement when all of them are read."""
+
+# What domain.audit.leaf_data takes from an entry, written by the database itself: a program that makes a value of each
+# column first is several times slower. Where a text should be written differently here, only time is lost: whoever
+# verifies looks at such an entry again.
+_RAW_POSTGRESQL = text(
+    """SELECT number, salt, convert_to('{"act":' || to_json(act) || ',"actor":' || to_json(actor) || ',"at":"'
+    || to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US') || '+00:00","detail":' || detail || ',"id":'
+    || to_json(id) || ',"purpose":' || coalesce(to_json(purpose)::text, 'null') || ',"target":'
+    || coalesce(to_json(target)::text, 'null') || '}', 'UTF8')
+    FROM audit_entries WHERE number >= :first AND number < :last ORDER BY number"""
+)
+_RAW_SQLITE = text(
+    """SELECT number, salt, CAST('{"act":' || json_quote(act) || ',"actor":' || json_quote(actor) || ',"at":"'
+    || strftime('%Y-%m-%dT%H\\:%M\\:%S', at / 1000000, 'unixepoch') || printf('.%06d+00\\:00', at % 1000000)
+    || '","detail":' || detail || ',"id":' || json_quote(id) || ',"purpose":' || json_quote(purpose) || ',"target":'
+    || json_quote(target) || '}' AS BLOB)
+    FROM audit_entries WHERE number >= :first AND number < :last ORDER BY number"""
+)
 
 
 class SqlAuditLog:
@@ -22,6 +57,8 @@ class SqlAuditLog:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    # --- acts
 
     def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
         """See the port. Conflict when an id exists, at the latest with the commit."""
@@ -34,42 +71,98 @@ class SqlAuditLog:
         else:
             insert_many(self._session, audit_entries, rows)
 
-    def unsequenced(self, limit: int) -> list[tuple[Entry, bytes]]:
-        """See the port."""
-        rows = self._session.rows(select(audit_entries).where(_e.number.is_(None)).order_by(_e.at, _e.id).limit(limit))
-        return [(_entry(row), row.leaf) for row in rows]
+    # --- the sequencer
 
-    def head(self) -> ChainHead:
+    def waiting(self, limit: int) -> list[Waiting]:
+        """See the port."""
+        rows = self._session.rows(select(_e.id, _e.leaf).where(_e.number.is_(None)).order_by(_e.at, _e.id).limit(limit))
+        return [Waiting(id=row.id, leaf=row.leaf) for row in rows]
+
+    def oldest_waiting(self) -> datetime | None:
+        """See the port."""
+        found = self._session.column(select(_e.at).where(_e.number.is_(None)).order_by(_e.at, _e.id).limit(1))
+        return found[0] if found else None
+
+    def alone(self) -> bool:
+        """See the port."""
+        if not self._session.on_postgresql:
+            return True
+        return self._session.one(select(func.pg_try_advisory_xact_lock(_SEQUENCING))) is True
+
+    def head(self) -> TreeHead:
         """See the port. AuditFailure when the head is gone: the database was tampered with."""
         row = self._session.first(select(audit_head))
         if row is None:
-            raise AuditFailure("the head of the audit chain is missing from the database; restore it from a backup")
-        return ChainHead(size=row.size, link=row.link)
+            raise AuditFailure("the head of the audit log is missing from the database; restore it from a backup")
+        return TreeHead(size=row.size, root=row.root)
 
-    def sequence(self, previous: ChainHead, items: Sequence[SequencedEntry], head: ChainHead) -> None:
+    def tiles(self, places: Collection[Place]) -> dict[Place, bytes]:
+        """See the port."""
+        if not places:
+            return {}
+        rows = self._session.rows(select(audit_tiles).where(tuple_(_t.level, _t.position).in_(sorted(places))))
+        return {(row.level, row.position): row.hashes for row in rows}
+
+    def sequence(self, previous: TreeHead, ids: Sequence[str], growth: Growth) -> None:
         """See the port. Conflict also when an entry is unknown or has a number."""
         moved = self._session.change(
             update(audit_head)
-            .where(audit_head.c.size == previous.size, audit_head.c.link == previous.link)
-            .values(size=head.size, link=head.link)
+            .where(audit_head.c.size == previous.size, audit_head.c.root == previous.root)
+            .values(size=growth.size, root=growth.root)
         )
         if not moved:
-            raise Conflict("another sequencer moved the head of the audit chain first; read it again")
-        if not items:
+            raise Conflict("another sequencer moved the head of the audit log first; read it again")
+        if not ids:
             return
-        numbered = self._session.change(
-            update(audit_entries)
-            .where(_e.id == bindparam("entry"), _e.number.is_(None))
-            .values(number=bindparam("place"), link=bindparam("chained")),
-            [{"entry": item.entry.id, "place": item.index, "chained": item.link} for item in items],
-        )
-        if numbered != len(items):
+        for (level, position), hashes in growth.tiles.items():
+            row = {"level": level, "position": position, "hashes": hashes}
+            self._session.put(audit_tiles, row, key=["level", "position"])
+        if self._number(ids, previous.size) != len(ids):
             raise Conflict("an entry to be sequenced has a number already or is unknown; read them again")
+
+    def _number(self, ids: Sequence[str], first: int) -> int:
+        unnumbered = update(audit_entries).where(_e.number.is_(None))
+        if not self._session.on_postgresql:
+            statement = unnumbered.where(_e.id == bindparam("entry")).values(number=bindparam("place"))
+            rows = [{"entry": entry_id, "place": place} for place, entry_id in enumerate(ids, first)]
+            return self._session.change(statement, rows)
+        given = func.unnest(bindparam("entries", list(ids), ARRAY(Text()))).table_valued(
+            column("entry", TEXT), with_ordinality="place", name="given"
+        )
+        place = column("place", BigInteger())
+        entry = column("entry", TEXT)
+        found = select(entry, place).select_from(given.render_derived()).subquery()
+        return self._session.change(unnumbered.where(_e.id == found.c.entry).values(number=first - 1 + found.c.place))
+
+    # --- reading
 
     def read(self, first: int, limit: int) -> list[SequencedEntry]:
         """See the port."""
         rows = self._session.rows(select(audit_entries).where(_e.number >= first).order_by(_e.number).limit(limit))
-        return [SequencedEntry(entry=_entry(row), index=row.number, leaf=row.leaf, link=row.link) for row in rows]
+        return [SequencedEntry(entry=_entry(row), index=row.number, leaf=row.leaf) for row in rows]
+
+    def find(self, entry_id: str) -> Entry:
+        """See the port."""
+        return _entry(self._row(entry_id))
+
+    def find_all(self, entry_ids: Collection[str]) -> Mapping[str, Entry]:
+        """See the port."""
+        found: dict[str, Entry] = {}
+        for batch in batches(entry_ids):
+            rows = self._session.rows(select(audit_entries).where(self._session.among(_e.id, batch)))
+            found |= {row.id: _entry(row) for row in rows}
+        return found
+
+    def place_of(self, entry_id: str) -> int | None:
+        """See the port."""
+        place: int | None = self._row(entry_id).number
+        return place
+
+    def _row(self, entry_id: str) -> Row[Any]:
+        row = self._session.first(select(audit_entries).where(_e.id == entry_id))
+        if row is None:
+            raise NotFound("there is no such audit entry, or it has ended; its leaf can be proven by its index")
+        return row
 
     def about(self, target: str, limit: int) -> list[Entry]:
         """See the port."""
@@ -77,6 +170,53 @@ class SqlAuditLog:
             select(audit_entries).where(_e.target == target).order_by(_e.at.desc(), _e.id.desc()).limit(limit)
         )
         return [_entry(row) for row in rows]
+
+    def raw(self, first: int) -> Iterator[Sequence[RawEntry]]:
+        """See the port."""
+        statement = _RAW_POSTGRESQL if self._session.on_postgresql else _RAW_SQLITE
+        newest = self._session.one(select(func.max(_e.number)))
+        while newest is not None and first <= newest:
+            last = (first // PORTION + 1) * PORTION
+            # What was given an impossible number below the first is to be found as well.
+            yield self._session.raw(statement, {"first": first or -(2**63), "last": last})
+            first = last
+
+    # --- what ends
+
+    def end(self, entry_ids: Collection[str], *, said_in: str) -> list[int]:
+        """See the port."""
+        ended: list[int] = []
+        for batch in batches(entry_ids):
+            gone = delete(audit_entries).where(self._session.among(_e.id, batch), _e.number.is_not(None))
+            ended += [number for number in self._session.column(gone.returning(_e.number)) if number is not None]
+        insert_many(self._session, audit_ended, [{"number": number, "said_in": said_in} for number in ended])
+        return sorted(ended)
+
+    def ended(self, first: int, limit: int) -> list[Ended]:
+        """See the port."""
+        number = audit_ended.c.number
+        rows = self._session.rows(select(audit_ended).where(number >= first).order_by(number).limit(limit))
+        return [Ended(index=row.number, said_in=row.said_in) for row in rows]
+
+    # --- checkpoints
+
+    def put_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See the port."""
+        if checkpoint.published_at is None:
+            raise ValueError("a published checkpoint has a moment")
+        row = {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "note": checkpoint.note(),
+            "published_at": checkpoint.published_at,
+        }
+        self._session.put(audit_checkpoints, row, key=["origin", "size"])
+
+    def checkpoints(self, limit: int) -> list[Checkpoint]:
+        """See the port."""
+        c = audit_checkpoints.c
+        rows = self._session.rows(select(audit_checkpoints).order_by(c.published_at.desc(), c.size.desc()).limit(limit))
+        return [parse_checkpoint(row.note, published_at=row.published_at) for row in rows]
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -69,6 +69,14 @@ class Session:
         found: T = row[0]
         return found
 
+    def raw(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """All rows as the driver gives them, for very many of them."""
+
+        def fetched() -> Sequence[tuple[Any, ...]]:
+            return list(self._connection.execute(statement, parameters).cursor.fetchall())
+
+        return self._run(fetched)
+
     def column(self, statement: TypedReturnsRows[T, *tuple[Any, ...]]) -> list[T]:
         """The first column of all rows."""
         return self._run(lambda: list(self._connection.execute(statement).scalars()))

@@ -21,14 +21,19 @@ from recvault.adapters.database.tables_communications import (
     wrapped_by,
 )
 from recvault.adapters.database.tables_evidence import (
-    audit_entries,
-    audit_head,
     batch_certificates,
     destruction_keys,
     destructions,
     hold_items,
     holds,
     ledger_head,
+)
+from recvault.adapters.database.tables_log import (
+    audit_checkpoints,
+    audit_ended,
+    audit_entries,
+    audit_head,
+    audit_tiles,
 )
 from recvault.adapters.database.tables_notices import alarms, invitations, mails
 from recvault.adapters.database.tables_register import (
@@ -54,8 +59,11 @@ __all__ = [
     "agents",
     "alarms",
     "attention",
+    "audit_checkpoints",
+    "audit_ended",
     "audit_entries",
     "audit_head",
+    "audit_tiles",
     "authorisations",
     "batch_certificates",
     "communications",

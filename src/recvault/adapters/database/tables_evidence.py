@@ -1,4 +1,4 @@
-"""Tables of holds, destructions, the audit chain and the ledger's head.
+"""Tables of holds, destructions and the ledger's head.
 
 No foreign key leads from here to communications, customers or keys: holds, tombstones and audit entries
 outlive what they name, and after a restore they may come before it.
@@ -21,7 +21,6 @@ from sqlalchemy import (
     Named,
     Table,
     TypedColumns,
-    UniqueConstraint,
 )  # fmt: skip
 
 from recvault.adapters.database.metadata import index_where, metadata, one_of
@@ -141,41 +140,6 @@ batch_certificates = Table(
     CheckConstraint("length(leaves) > 0 AND length(leaves) % 32 = 0", name="leaves"),
     Index(None, "issued_at", "id"),
 )
-
-
-class AuditEntryColumns(TypedColumns):
-    id: Named[str] = Column(TEXT, primary_key=True)
-    at: Named[datetime] = Column(Moment)
-    actor: Named[str] = Column(TEXT)
-    act: Named[str] = Column(TEXT)
-    target: Named[str | None] = Column(TEXT)
-    purpose: Named[str | None] = Column(TEXT)
-    detail: Named[Mapping[str, object]] = Column(CanonicalJson, nullable=False)
-    salt: Named[bytes] = Column(LargeBinary)
-    leaf: Named[bytes] = Column(LargeBinary)
-    number: Named[int | None] = Column(BigInteger)
-    link: Named[bytes | None] = Column(LargeBinary)
-
-
-# ``number`` is the place in the chain, from 0; an entry has none until the sequencer comes by.
-audit_entries = Table(
-    "audit_entries",
-    metadata,
-    AuditEntryColumns,
-    UniqueConstraint("number"),
-    CheckConstraint("(number IS NULL) = (link IS NULL)", name="sequenced"),
-    index_where("ix_audit_entries_unsequenced", "at", "id", where="number IS NULL"),
-    Index("ix_audit_entries_target", "target", "at", "id"),
-)
-
-
-class AuditHeadColumns(TypedColumns):
-    single: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
-    size: Named[int] = Column(BigInteger)
-    link: Named[bytes] = Column(LargeBinary)
-
-
-audit_head = Table("audit_head", metadata, AuditHeadColumns, CheckConstraint("single = 1", name="single"))
 
 
 class LedgerHeadColumns(TypedColumns):

@@ -51,8 +51,8 @@ def audit_verify(context: typer.Context, json_: Json = False) -> None:
     with archive_of(context) as archive:
         archive.audit.sequence()
         head = archive.audit.verify()
-    line = f"the audit log holds: {head.size} entries, head {head.link.hex()}"
-    answer({"entries": head.size, "head": head.link.hex()}, [line], as_json=json_)
+    line = f"the audit log holds: {head.size} entries, root {head.root.hex()}"
+    answer({"entries": head.size, "root": head.root.hex()}, [line], as_json=json_)
 
 
 # --- certificates

@@ -244,7 +244,7 @@ class Walk:
         tell.step("The logs hold")
         self._archive.audit.sequence()
         audit = self._archive.audit.verify()
-        tell.proof(f"audit log: {audit.size} entries, each linked to the one before")
+        tell.proof(f"audit log: {audit.size} entries, each in its place in the tree")
         ledger = self._archive.ledger.verify()
         expect(ledger.sequence > 0 and self._archive.ledger.behind() == 0, "the database to follow the ledger")
         tell.proof(f"ledger outside the database: {ledger.sequence} signed entries, in two places")

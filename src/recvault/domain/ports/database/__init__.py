@@ -19,7 +19,8 @@ from recvault.domain.ports.database.accounts import Accounts, Policies, Settings
 from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.brakes import Brakes
 from recvault.domain.ports.database.communications import Communications
-from recvault.domain.ports.database.evidence import AuditLog, Destructions, Holds, PeriodKeys
+from recvault.domain.ports.database.evidence import Destructions, Holds, PeriodKeys
+from recvault.domain.ports.database.log import AuditLog
 from recvault.domain.ports.database.grants import Authorisations, Listening, Reviews
 from recvault.domain.ports.database.notices import Invitations, Notices
 from recvault.domain.ports.database.register import Register

@@ -1,13 +1,12 @@
-"""Ports to holds, period keys, destructions and the audit log."""
+"""Ports to holds, period keys and destructions."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from recvault.domain.accounts import PeriodKey
-from recvault.domain.audit import ChainHead, Entry, SequencedEntry
 from recvault.domain.communication import SearchQuery, VisibleSet
 from recvault.domain.destruction import BatchCertificate, Destruction
 from recvault.domain.holds import Hold, HoldCount
@@ -164,25 +163,3 @@ class Destructions(Protocol):
 
     def recent(self, limit: int, *, after: tuple[datetime, str] | None = None) -> list[Destruction]:
         """Newest first by (shredded_at, id), strictly after the given position."""
-
-
-class AuditLog(Protocol):
-    """Entries and the chain over them."""
-
-    def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
-        """Writes entries, each with its leaf hash and without a number, in this transaction."""
-
-    def unsequenced(self, limit: int) -> list[tuple[Entry, bytes]]:
-        """Committed entries without a number, by (at, id)."""
-
-    def head(self) -> ChainHead:
-        """The chain's end."""
-
-    def sequence(self, previous: ChainHead, items: Sequence[SequencedEntry], head: ChainHead) -> None:
-        """Numbers the entries and moves the head by compare-and-set; Conflict when another sequencer was first."""
-
-    def read(self, first: int, limit: int) -> list[SequencedEntry]:
-        """Sequenced entries from index ``first`` on, with the leaf hash committed beside each."""
-
-    def about(self, target: str, limit: int) -> list[Entry]:
-        """Entries about one target, newest first."""

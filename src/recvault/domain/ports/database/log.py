@@ -1,0 +1,90 @@
+"""Port to the audit log: entries, the tree over them, its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from recvault.domain.audit import Entry, SequencedEntry, TreeHead
+from recvault.domain.checkpoints import Checkpoint
+from recvault.domain.log_tree import Growth, Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A committed entry without a number: its id, and what its leaf will say."""
+
+    id: str
+    leaf: bytes
+
+
+RawEntry = tuple[int, bytes, bytes]
+"""An entry as the database holds it: its index, its salt, and the canonical text of what stands in its columns."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """An entry that was taken out: its place in the tree, and the entry that says so."""
+
+    index: int
+    said_in: str
+
+
+class AuditLog(Protocol):
+    """Entries, the tiles of the tree over their leaves, published checkpoints."""
+
+    def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
+        """Writes entries, each with what its leaf says and without a number, in this transaction."""
+
+    def waiting(self, limit: int) -> list[Waiting]:
+        """Committed entries without a number, by (at, id)."""
+
+    def oldest_waiting(self) -> datetime | None:
+        """When the first of them was made."""
+
+    def alone(self) -> bool:
+        """Whether nobody else numbers entries now, until the end of this transaction. Spares work; safety does not rest on
+        it (on SQLite, where one writes at a time, always)."""
+
+    def head(self) -> TreeHead:
+        """The tree's end."""
+
+    def tiles(self, places: Collection[Place]) -> dict[Place, bytes]:
+        """The tiles that exist."""
+
+    def sequence(self, previous: TreeHead, ids: Sequence[str], growth: Growth) -> None:
+        """Numbers the entries from ``previous.size`` on, stores the tiles and moves the head by compare-and-set; Conflict
+        when another sequencer was first."""
+
+    def read(self, first: int, limit: int) -> list[SequencedEntry]:
+        """Sequenced entries from index ``first`` on, with the leaf committed beside each; those that ended are passed
+        over."""
+
+    def find(self, entry_id: str) -> Entry:
+        """NotFound when unknown or ended."""
+
+    def place_of(self, entry_id: str) -> int | None:
+        """The entry's index; None when it has none yet. NotFound when unknown or ended."""
+
+    def about(self, target: str, limit: int) -> list[Entry]:
+        """Entries about one target, newest first."""
+
+    def raw(self, first: int) -> Iterator[Sequence[RawEntry]]:
+        """Every entry from index ``first`` on as it stands in the database, in order, in portions; memory is bounded."""
+
+    def end(self, entry_ids: Collection[str], *, said_in: str) -> list[int]:
+        """Takes sequenced entries out; their leaves stay. Their indexes in order; what has none is left."""
+
+    def ended(self, first: int, limit: int) -> list[Ended]:
+        """Entries that were taken out, by index from ``first`` on."""
+
+    def put_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Stores what was published, or replaces the signatures of one of the same origin and size."""
+
+    def checkpoints(self, limit: int) -> list[Checkpoint]:
+        """Published ones, the newest first."""
+
+    def find_all(self, entry_ids: Collection[str]) -> Mapping[str, Entry]:
+        """Entries by id, those that exist."""
