@@ -50,18 +50,21 @@ class Mode(StrEnum):
 
 class ProposalState(StrEnum):
     """Where a proposal stands. ``waiting``: decided, and carried out when its delay is over (that of a single person's
-    decision, or that of its kind)."""
+    decision, or that of its kind). ``expired``: nobody decided in time."""
 
     OPEN = "open"
     WAITING = "waiting"
     CARRIED_OUT = "carried-out"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """One proposal. ``body`` holds JSON values its kind understands; ``not_before`` is set while it is ``waiting``."""
+    """One proposal. ``body`` holds JSON values its kind understands; ``not_before`` is set while it is ``waiting``;
+    ``expires_at`` is until when it can be decided (None: one of an earlier program); ``assertion`` is the challenge over
+    which the approver's passkey signed, None when the account alone decided."""
 
     id: str
     kind: ProposalKind
@@ -74,10 +77,12 @@ class Proposal:
     decided_by: str | None = None
     decided_at: datetime | None = None
     not_before: datetime | None = None
+    expires_at: datetime | None = None
+    assertion: bytes | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "proposed_at", require_aware(self.proposed_at, "proposed_at"))
-        for name in ("decided_at", "not_before"):
+        for name in ("decided_at", "not_before", "expires_at"):
             moment = getattr(self, name)
             if moment is not None:
                 object.__setattr__(self, name, require_aware(moment, name))
@@ -86,6 +91,10 @@ class Proposal:
     def by_one_person(self) -> bool:
         """Whether the proposer decided alone (mode ``small``)."""
         return self.decided_by is not None and self.decided_by == self.proposed_by
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether nobody can decide it any more: its time has passed while it was open."""
+        return self.state is ProposalState.OPEN and self.expires_at is not None and self.expires_at <= now
 
     @property
     def standing(self) -> bool:
@@ -97,7 +106,13 @@ STANDING = frozenset({ProposalState.OPEN, ProposalState.WAITING})
 
 _NEXT: Mapping[ProposalState, frozenset[ProposalState]] = {
     ProposalState.OPEN: frozenset(
-        {ProposalState.WAITING, ProposalState.CARRIED_OUT, ProposalState.REFUSED, ProposalState.WITHDRAWN}
+        {
+            ProposalState.WAITING,
+            ProposalState.CARRIED_OUT,
+            ProposalState.REFUSED,
+            ProposalState.WITHDRAWN,
+            ProposalState.EXPIRED,
+        }
     ),
     # Back to open: who decided may decide no longer.
     ProposalState.WAITING: frozenset(
@@ -112,6 +127,7 @@ _NEXT: Mapping[ProposalState, frozenset[ProposalState]] = {
     ProposalState.CARRIED_OUT: frozenset(),
     ProposalState.REFUSED: frozenset(),
     ProposalState.WITHDRAWN: frozenset(),
+    ProposalState.EXPIRED: frozenset(),
 }
 
 

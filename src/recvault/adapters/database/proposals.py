@@ -45,6 +45,7 @@ class SqlProposals:
                 decided_by=proposal.decided_by,
                 decided_at=proposal.decided_at,
                 not_before=proposal.not_before,
+                assertion=proposal.assertion,
             )
         ):
             raise missing("proposal")
@@ -66,6 +67,11 @@ class SqlProposals:
             .where(_p.state == ProposalState.WAITING.value, _p.not_before <= until)
             .order_by(_p.not_before, _p.id)
         )
+
+    def expired(self, until: datetime) -> list[str]:
+        """See the port."""
+        over = (_p.state == ProposalState.OPEN.value, _p.expires_at <= until)
+        return self._session.column(select(_p.id).where(*over).order_by(_p.expires_at, _p.id))
 
     def recent(self, limit: int) -> list[Proposal]:
         """See the port."""

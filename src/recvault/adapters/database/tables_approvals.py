@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, Named, Table, TypedColumns, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Named,
+    Table,
+    TypedColumns,
+    UniqueConstraint,
+)
 
 from recvault.adapters.database.metadata import index_where, metadata, one_of
 from recvault.adapters.database.types import TEXT, CanonicalJson, Moment
@@ -27,6 +37,8 @@ class ProposalColumns(TypedColumns):
     decided_by: Named[str | None] = Column(TEXT)
     decided_at: Named[datetime | None] = Column(Moment)
     not_before: Named[datetime | None] = Column(Moment)
+    expires_at: Named[datetime | None] = Column(Moment)
+    assertion: Named[bytes | None] = Column(LargeBinary)
 
 
 # ``kind`` is checked by the program only: a kind that is added later needs no new table.

@@ -21,7 +21,7 @@ class Proposals(Protocol):
         """FOR UPDATE until commit: two deciders at once come one after the other. NotFound when unknown."""
 
     def settle(self, proposal: Proposal) -> None:
-        """Writes state, decider, moment of the decision and ``not_before``; NotFound when unknown."""
+        """Writes state, decider, moment of the decision, ``not_before`` and ``assertion``; NotFound when unknown."""
 
     def standing(self) -> list[Proposal]:
         """Open and waiting ones, oldest first."""
@@ -31,6 +31,9 @@ class Proposals(Protocol):
 
     def waiting(self, until: datetime) -> list[str]:
         """Ids of those that wait and whose ``not_before`` is not after ``until``, oldest first."""
+
+    def expired(self, until: datetime) -> list[str]:
+        """Ids of open ones whose time was over at ``until``, oldest first."""
 
     def recent(self, limit: int) -> list[Proposal]:
         """Those that stand no longer, newest decision first."""
