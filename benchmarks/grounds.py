@@ -25,8 +25,7 @@ from benchmarks.bare import Bare, FolderBare, S3Bare
 from recvault import bootstrap
 from recvault.config import Config, load
 from recvault.domain.access import Actor, Grant, Role
-from recvault.domain.accounts import Source
-from recvault.services.accounts import actor_of
+from recvault.domain.accounts import Source, actor_of
 from tests.servers.ceph import ceph
 from tests.servers.postgresql import fresh_database
 from tests.servers.run import ROOT, free_ports
@@ -113,7 +112,7 @@ def _make(name: str, directory: Path, sections: Mapping[str, Mapping[str, object
     with bootstrap.build(config) as archive:
         archive.keyring.confirm_backup()
         bootstrap.start(archive)
-        source, token = archive.accounts.add_source("bench", by="system:bench")
+        source, token = archive.sources.add("bench", by="system:bench")
         roles = (Role.VERIFIER, Role.PRIVACY_HANDLER)
         person = archive.accounts.add_user(
             "bench",
@@ -123,7 +122,7 @@ def _make(name: str, directory: Path, sections: Mapping[str, Mapping[str, object
             by="system:bench",
         )
         archive.retention.sign(actor_of(person), archive.retention.active().version)
-        listener_token = archive.accounts.issue_api_token("bench", by="system:bench")
+        listener_token = archive.sessions.issue_token("bench", by="system:bench")
     return Ground(
         name=name,
         config_file=config_file,

@@ -35,6 +35,7 @@ from recvault.domain.destruction import Destruction, DueItem, Stage, Trigger
 from recvault.domain.holds import Hold
 from recvault.domain.ids import uuid7
 from recvault.domain.log_tree import EMPTY_ROOT
+from recvault.domain.sessions import Kind, Method, Session
 from tests.support.schema import give_schema
 
 NOW = datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=UTC)
@@ -156,6 +157,19 @@ USER = User(
         ),
     ),
     created_at=NOW,
+)
+SESSION = Session(
+    id="session-1",
+    hash=b"s" * 32,
+    user_id="user-1",
+    kind=Kind.SESSION,
+    label="Firefox, Linux",
+    methods=frozenset({Method.PASSWORD}),
+    scopes=None,
+    created_at=NOW,
+    expires_at=NOW + DAY,
+    last_used_at=NOW,
+    proved_at=NOW,
 )
 
 

@@ -1,4 +1,4 @@
-"""Sources, people, tokens, playback grants, releases; policies; settings and the ledger head."""
+"""Sources, people, playback grants, releases; policies; settings and the ledger head."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recvault.adapters.database import SqlDatabase
-from recvault.domain.accounts import PlaybackGrant, Token
+from recvault.domain.accounts import PlaybackGrant
 from recvault.domain.errors import Conflict, NotFound
 from recvault.domain.ledger import LedgerHead
 from tests.contract import database_kit as kit
@@ -65,23 +65,6 @@ def test_people_and_their_grants(database: SqlDatabase) -> None:
             accounts.put_user(replace(USER, id="no", name="no"))
         with pytest.raises(Conflict):
             accounts.add_user(replace(USER, id="user-3"))
-
-
-def test_tokens(database: SqlDatabase) -> None:
-    token = Token(
-        hash=b"h" * 32, user_id="user-1", kind="session", created_at=NOW, expires_at=NOW + DAY, last_used_at=NOW
-    )
-    with database.begin() as unit:
-        accounts = unit.accounts
-        accounts.add_token(token)
-        accounts.touch_token(token.hash, NOW + timedelta(minutes=5))
-        accounts.touch_token(token.hash, NOW)
-        accounts.revoke_token(token.hash, NOW + DAY)
-        accounts.revoke_token(token.hash, NOW + 2 * DAY)
-        assert accounts.token(token.hash) == replace(
-            token, last_used_at=NOW + timedelta(minutes=5), revoked_at=NOW + DAY
-        )
-        assert accounts.token(b"x") is None
 
 
 def playback(number: int, of: int = 1) -> PlaybackGrant:

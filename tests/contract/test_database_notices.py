@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from recvault.adapters.database import SqlDatabase
-from recvault.domain.accounts import Token
 from recvault.domain.audit import Act, Entry, leaf_data
 from recvault.domain.errors import Conflict
 from recvault.domain.log_tree import edge, grow, leaf_hashes
 from recvault.domain.notices import Alarm, Invitation, QueuedMail
 from recvault.domain.ports.database import UnitOfWork
+from recvault.domain.sessions import Kind
 from tests.contract import database_kit as kit
 from tests.contract.database_kit import DAY, NOW, USER, destruction, hold, name
 
@@ -155,19 +155,16 @@ def test_two_workers_never_hold_the_same_mail(database: SqlDatabase) -> None:
 
 
 def test_an_invitation_is_used_once_and_ends_sessions(database: SqlDatabase) -> None:
-    session = Token(
-        hash=b"s" * 32, user_id="user-1", kind="session", created_at=NOW, expires_at=NOW + DAY, last_used_at=NOW
-    )
     with database.begin() as unit:
-        unit.accounts.add_token(session)
-        unit.accounts.add_token(replace(session, hash=b"a" * 32, kind="api"))
+        unit.sessions.add(session := kit.SESSION)
+        unit.sessions.add(replace(session, id="session-2", hash=b"a" * 32, kind=Kind.API))
         unit.invitations.put(INVITATION)
         assert unit.invitations.find(b"i" * 32) == INVITATION and unit.invitations.find(b"x" * 32) is None
         assert unit.invitations.use(b"x" * 32, now=NOW, password_hash="new") is None
         assert unit.invitations.use(b"i" * 32, now=NOW + MINUTE, password_hash="new") == "user-1"
         assert unit.accounts.user("user-1") == replace(USER, password_hash="new")
-        assert unit.accounts.token(b"s" * 32) == replace(session, revoked_at=NOW + MINUTE)
-        api = unit.accounts.token(b"a" * 32)
+        assert unit.sessions.find(b"s" * 32) == replace(session, revoked_at=NOW + MINUTE)
+        api = unit.sessions.find(b"a" * 32)
         assert api is not None and api.revoked_at is None
         assert unit.invitations.find(b"i" * 32) is None
         assert unit.invitations.use(b"i" * 32, now=NOW, password_hash="again") is None

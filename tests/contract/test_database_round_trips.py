@@ -13,7 +13,6 @@ from recvault.adapters.database.engines import READING as READER
 from recvault.domain.access import Role
 from recvault.domain.errors import DatabaseUnavailable
 from recvault.domain.purpose import Purpose
-from recvault.services.accounts import actor_of
 from tests.contract import database_kit as kit
 from tests.support.archives import World, make_world, memory_parts, steady_database
 
@@ -72,7 +71,7 @@ def test_an_upload_asks_six_times_and_commits_once(world: World) -> None:
     statement, which tests replace.) SQLite inserts table by table."""
     world.store("first", CALL, remote=None)
     with counted(world) as asked:
-        source = world.archive.accounts.source_of(world.token)
+        source = world.archive.sources.whose(world.token)
         world.archive.ingest.accept(source, world.draft("call", remote=None), [CALL])
     assert len(asked.statements) == (6 if is_postgresql(world) else 11), asked.kinds
     assert asked.written == 1
@@ -92,11 +91,11 @@ def test_a_range_is_authorised_by_four_statements(world: World) -> None:
     apart, in this process. The entry of what was served comes after the last byte."""
     receipt = world.store("first", CALL)
     actor = world.actor(Role.VERIFIER)
-    token = world.archive.accounts.issue_api_token(Role.VERIFIER.value, by="system:test")
+    token = world.archive.sessions.issue_token(Role.VERIFIER.value, by="system:test")
     opened = world.archive.retrieval.open(actor, receipt.id, Purpose.VERIFICATION, reason="complaint")
     with counted(world) as asked:
-        person = world.archive.accounts.person_of(token)
-        playback = world.archive.retrieval.playback(actor_of(person), opened.secret)
+        actor = world.archive.sessions.whose(token).actor
+        playback = world.archive.retrieval.playback(actor, opened.secret)
         pieces = world.archive.retrieval.read(playback, 0, 99)
         next(pieces)
         before_content = len(asked.statements)

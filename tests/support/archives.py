@@ -22,7 +22,7 @@ from recvault.adapters.system import FixedClock
 from recvault.bootstrap import PERMANENT_KEYS, Archive, assemble
 from recvault.config import Config, load
 from recvault.domain.access import Actor, Grant, Role, Scope
-from recvault.domain.accounts import Source
+from recvault.domain.accounts import Source, actor_of
 from recvault.domain.communication import Channel, Direction, Draft, Party, PartyKind, Receipt
 from recvault.domain.holds import Hold
 from recvault.domain.ports.keyring import Keyring
@@ -30,7 +30,6 @@ from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Entropy
 from recvault.domain.register_records import ContactPointRecord, CustomerRecord
-from recvault.services.accounts import actor_of
 from tests.support.ordering import OrderedEntropy
 from tests.support.schema import give_schema
 
@@ -171,7 +170,7 @@ def steady_database(url: str, clock: FixedClock) -> SqlDatabase:
 def populate(archive: Archive, clock: FixedClock, *, signed: bool = True) -> World:
     """Policy, source, people and a customer."""
     policy = archive.retention.activate(POLICY)
-    source, token = archive.accounts.add_source("pbx", by="system:test", notice_ref="2026-01", balancing_ref="2026-01")
+    source, token = archive.sources.add("pbx", by="system:test", notice_ref="2026-01", balancing_ref="2026-01")
     actors: dict[Role, Actor] = {
         role: actor_of(
             archive.accounts.add_user(

@@ -19,12 +19,12 @@ from recvault.adapters.root_keyfile import RootKeyFile
 from recvault.adapters.system import SystemClock, SystemEntropy
 from recvault.config import load
 from recvault.domain.access import Grant, Role
+from recvault.domain.accounts import actor_of
 from recvault.domain.communication import Channel, Direction, Draft, Party, PartyKind
 from recvault.domain.ports.keyring import KeyKind
 from recvault.interfaces.hook.enrolment import Enrolment
 from recvault.interfaces.hook.spool import Spool
 from recvault.interfaces.hook.submit import submit
-from recvault.services.accounts import actor_of
 
 CONTENT = bytes(range(256)) * 300
 NAMES = ("01a/original.1", "01a/waveform.1", "01b/original.1")
@@ -115,7 +115,7 @@ def archive() -> None:
     with bootstrap.build(config) as made:
         made.keyring.confirm_backup()
         bootstrap.start(made)
-        source, _ = made.accounts.add_source("pbx", by="system:test", notice_ref="n", balancing_ref="b")
+        source, _ = made.sources.add("pbx", by="system:test", notice_ref="n", balancing_ref="b")
         user = made.accounts.add_user(
             "pia", display_name="Pia", password=None, grants=(Grant(role=Role.PRIVACY_HANDLER),), by="system:test"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recvault import bootstrap
 from recvault.config import load
-from recvault.services.accounts import actor_of
+from recvault.domain.accounts import actor_of
 from tests.system.test_cli import Shell, ingest, made, recording, shell  # noqa: F401 - fixtures
 
 TRAINING = 'name = "training"\npurpose = "training"\nkeep = "P3M"'

@@ -22,13 +22,13 @@ import pytest
 from typing_extensions import override
 
 from recvault.domain.access import Actor, Grant, Role
+from recvault.domain.accounts import actor_of
 from recvault.domain.communication import Party, PartyKind, Receipt, SearchQuery, State
 from recvault.domain.errors import Conflict, Destroyed, NotFound, Unavailable
 from recvault.domain.holds import HoldAnswer, snapshot_digest
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.register_records import CustomerRecord
-from recvault.services.accounts import actor_of
 from recvault.services.purge import PurgeReport
 from tests.servers.ceph import Ceph
 from tests.support.aftermath import content_of, end_of, ledger_of, look, objects_of, rows_of, tombstones_of

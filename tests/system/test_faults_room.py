@@ -53,7 +53,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     with sqlite_and_folder(tmp_path) as parts, (world := make_world(parts=parts)).archive:
-        token = world.archive.accounts.issue_api_token(Role.VERIFIER.value, by="system:test")
+        token = world.archive.sessions.issue_token(Role.VERIFIER.value, by="system:test")
         yield Place(world=world, parts=parts, directory=tmp_path, token=token)
 
 

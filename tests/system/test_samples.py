@@ -52,7 +52,7 @@ def test_what_goes_in_comes_back(served: Served, world: World, entry: dict[str, 
     receipt = answer.json()
     assert receipt["sha256"] == hashlib.sha256(content).hexdigest()
 
-    token = world.archive.accounts.issue_api_token(Role.VERIFIER.value, by="system:test")
+    token = world.archive.sessions.issue_token(Role.VERIFIER.value, by="system:test")
     headers = {"Authorization": f"Bearer {token}"}
     opened = served.client.post(
         f"/v1/communications/{receipt['id']}/open",

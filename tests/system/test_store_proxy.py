@@ -63,7 +63,7 @@ class Place:
         return [row.id for row in rows_of(self.parts) if row.id in ids]
 
     def open(self, communication_id: str) -> tuple[str, dict[str, str]]:
-        token = self.world.archive.accounts.issue_api_token(Role.VERIFIER.value, by="system:test")
+        token = self.world.archive.sessions.issue_token(Role.VERIFIER.value, by="system:test")
         headers = {"Authorization": f"Bearer {token}"}
         answer = self.served.client.post(
             f"/v1/communications/{communication_id}/open",

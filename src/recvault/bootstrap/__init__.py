@@ -38,6 +38,8 @@ from recvault.bootstrap.services import (
     reconcile,
     retrieval,
     rules_of_keeping,
+    sessions,
+    sources,
     stopped,
     sweeper,
 )
@@ -84,6 +86,8 @@ from recvault.services.retention_endings import PurposeEndings
 from recvault.services.retention_events import RetentionEvents
 from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import Retrieval
+from recvault.services.sessions import Sessions
+from recvault.services.sources import Sources
 from recvault.services.stopped import Stopped
 from recvault.services.streams import Streams
 from recvault.services.suspension import Suspensions
@@ -141,6 +145,8 @@ class Archive:
     reconcile: Reconcile
     sweeper: Sweeper
     accounts: Accounts
+    sources: Sources
+    sessions: Sessions
     certificates: Certificates
     gauges: Gauges
     mailing: Mailing
@@ -234,7 +240,7 @@ def assemble(
     database.guard(base.ledger)
     custody = rules_of_keeping(parts, base)
     brakes = braking(parts, base)
-    numbers = gauges(parts, custody)
+    numbers, entering = gauges(parts, custody), sessions(parts, base)
     ending, sweeping = purge(parts, base, custody, brakes.brakes), sweeper(parts, base)
     told = telling(parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None)
     return Archive(
@@ -275,7 +281,9 @@ def assemble(
         proof=Proof(database=database, keyring=keyring, audit=base.audit),
         reconcile=reconcile(parts, base, ending, sweeping),
         sweeper=sweeping,
-        accounts=accounts(parts, base),
+        accounts=accounts(parts, base, entering),
+        sources=sources(parts, base),
+        sessions=entering,
         certificates=custody.certificates,
         gauges=numbers,
         mailing=told.mailing,

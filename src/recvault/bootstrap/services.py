@@ -30,7 +30,7 @@ from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.access import Access
-from recvault.services.accounts import Accounts, SessionLimits
+from recvault.services.accounts import Accounts
 from recvault.services.approvals import Approvals, Handler
 from recvault.services.audit_log import AuditLog
 from recvault.services.backup import Backups
@@ -55,7 +55,9 @@ from recvault.services.retention_endings import PurposeEndings
 from recvault.services.retention_events import RetentionEvents
 from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import KeyCache, Retrieval
+from recvault.services.sessions import SessionLimits, Sessions
 from recvault.services.signed_policies import SignedPolicies
+from recvault.services.sources import Sources
 from recvault.services.stopped import Stopped
 from recvault.services.streams import Streams
 from recvault.services.suspension import Suspensions
@@ -358,11 +360,27 @@ def sweeper(parts: Parts, base: Foundation) -> Sweeper:
     )
 
 
-def accounts(parts: Parts, base: Foundation) -> Accounts:
-    """People and sources."""
+def accounts(parts: Parts, base: Foundation, sessions_: Sessions) -> Accounts:
+    """People."""
     return Accounts(
         database=parts.database,
         hasher=Argon2Hasher(),
+        audit=base.audit,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        sessions=sessions_,
+    )
+
+
+def sources(parts: Parts, base: Foundation) -> Sources:
+    """Systems that send."""
+    return Sources(database=parts.database, audit=base.audit, clock=parts.clock, entropy=parts.entropy)
+
+
+def sessions(parts: Parts, base: Foundation) -> Sessions:
+    """Sessions and API tokens."""
+    return Sessions(
+        database=parts.database,
         audit=base.audit,
         clock=parts.clock,
         entropy=parts.entropy,
@@ -370,6 +388,7 @@ def accounts(parts: Parts, base: Foundation) -> Accounts:
             idle=timedelta(minutes=parts.config.access.session_idle_minutes),
             absolute=timedelta(hours=parts.config.access.session_absolute_hours),
         ),
+        second_factor=False,
     )
 
 

@@ -116,7 +116,8 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """Who acts: a person's account (``agent_id`` when linked to the agents' directory) or a source."""
+    """Who acts: a person's account (``agent_id`` when linked to the agents' directory) or a source. ``proved_at``: when the
+    person last proved a factor in the session that acts; None without a session (API tokens, the command line)."""
 
     id: str
     grants: tuple[Grant, ...]
@@ -124,6 +125,7 @@ class Actor:
     source_id: str | None = None
     person: str | None = None
     agent_until: datetime | None = None
+    proved_at: datetime | None = None
 
     @property
     def who(self) -> str:

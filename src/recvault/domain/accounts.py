@@ -1,11 +1,11 @@
-"""Accounts as the archive stores them: sources (machines), people, their tokens and sessions. Secrets only as hashes."""
+"""Accounts as the archive stores them: sources (machines), people, playback grants. Secrets only as hashes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from recvault.domain.access import Grant
+from recvault.domain.access import Actor, Grant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,17 +45,11 @@ class User:
         return self.person or self.id
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Token:
-    """A bearer token of a person (API) or a browser session: ``hash`` is SHA-256 of the random secret."""
-
-    hash: bytes
-    user_id: str
-    kind: str
-    created_at: datetime
-    expires_at: datetime
-    last_used_at: datetime
-    revoked_at: datetime | None = None
+def actor_of(user: User) -> Actor:
+    """The person as access control sees them, outside a session."""
+    return Actor(
+        id=user.id, grants=user.grants, agent_id=user.agent_id, person=user.person, agent_until=user.agent_until
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

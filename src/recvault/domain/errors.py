@@ -7,6 +7,8 @@ Error texts carry no personal data: they end up in logs.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 
 class RecvaultError(Exception):
     """Root of all errors raised on purpose. ``str(error)`` says what happened and what to do."""
@@ -42,6 +44,25 @@ class Forbidden(RecvaultError):
     """The credential is valid, the act is not allowed to it."""
 
     code = "forbidden"
+
+
+class SecondFactorRequired(NotAuthenticated):
+    """The password was right, and the person's roles need a second factor that this session has not."""
+
+    code = "second-factor-required"
+
+
+class StepUpRequired(Forbidden):
+    """The act needs a proof of the person that is more recent. ``within``: how old it may be."""
+
+    code = "step-up-required"
+
+    def __init__(self, within: timedelta) -> None:
+        super().__init__(
+            f"this act needs that you proved who you are within the last {within // timedelta(minutes=1)} minutes; "
+            "prove it again and repeat the act"
+        )
+        self.within = within
 
 
 class NotFound(RecvaultError):

@@ -1,43 +1,29 @@
-"""Accounts: sources and their tokens, people, sign-in, sessions, API tokens.
+"""Accounts of people: adding, roles, closing, and signing in by password.
 
-Keeps: secrets are shown once and stored hashed (tokens are 32 random bytes, so SHA-256 suffices; passwords Argon2id);
-unknown users cost as much time as known ones; a role taken away counts from the next act on, because the actor is loaded
-at every request. Second factors, OIDC and lock-out are left to a later step (see CHANGELOG).
+Keeps: passwords are stored hashed (Argon2id); unknown users cost as much time as known ones; whoever loses or gains a role
+signs in again, since all their sessions end with the change. Left to others: sessions and tokens (``services.sessions``),
+sources (``services.sources``).
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 
-from recvault.domain.access import Actor, Grant, Role
-from recvault.domain.accounts import Source, Token, User
+from recvault.domain.access import Grant, Role
+from recvault.domain.accounts import User
 from recvault.domain.audit import Act
-from recvault.domain.errors import InvalidInput, NotAuthenticated, NotFound
+from recvault.domain.errors import InvalidInput, NotAuthenticated
 from recvault.domain.ids import uuid7
 from recvault.domain.ports.credentials import PasswordHasher
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
+from recvault.domain.sessions import Method
 from recvault.services.audit_log import AuditLog
+from recvault.services.people import named, require_name
+from recvault.services.sessions import Sessions
 
-SOURCE_PREFIX = "rvs_"
-API_PREFIX = "rvt_"
-SESSION_PREFIX = "rvw_"
 PASSWORD_MINIMUM = 12
 PASSWORD_MAXIMUM = 1024
-SESSION = "session"
-API = "api"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SessionLimits:
-    """How long a browser session lives: without use, and at most."""
-
-    idle: timedelta = timedelta(minutes=30)
-    absolute: timedelta = timedelta(hours=10)
-    api: timedelta = timedelta(days=90)
 
 
 class Accounts:
@@ -51,63 +37,14 @@ class Accounts:
         audit: AuditLog,
         clock: Clock,
         entropy: Entropy,
-        limits: SessionLimits,
+        sessions: Sessions,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
-        self._limits = limits
-
-    # --- sources
-
-    def add_source(
-        self, name: str, *, by: str, notice_ref: str | None = None, balancing_ref: str | None = None
-    ) -> tuple[Source, str]:
-        """A new source and its token, which is shown only now."""
-        now = self._clock.now()
-        token = self._secret(SOURCE_PREFIX)
-        source = Source(
-            id=uuid7(now, self._entropy.bytes(10)),
-            name=_require_name(name),
-            token_hash=token_hash(token),
-            notice_ref=notice_ref,
-            balancing_ref=balancing_ref,
-            created_at=now,
-        )
-        with self._database.begin() as unit:
-            unit.accounts.add_source(source)
-            self._audit.record(unit, actor=by, act=Act.SOURCE_ADDED, target=source.id)
-            unit.commit()
-        return source, token
-
-    def revoke_source(self, name: str, *, by: str) -> Source:
-        """Refuses the source's token from now on, uploads under way included."""
-        with self._database.begin() as unit:
-            source = unit.accounts.source_by_name(name)
-            if source is None:
-                raise NotFound("there is no source of this name; see 'recvault source list'")
-            if source.revoked_at is None:
-                unit.accounts.revoke_source(source.id, self._clock.now())
-                self._audit.record(unit, actor=by, act=Act.SOURCE_REVOKED, target=source.id)
-            unit.commit()
-        return source
-
-    def sources(self) -> list[Source]:
-        """All sources, in name order."""
-        with self._database.read() as unit:
-            return unit.accounts.sources()
-
-    def source_of(self, token: str) -> Source:
-        """The source behind a bearer token; NotAuthenticated when unknown or revoked."""
-        with self._database.look() as unit:
-            source = unit.accounts.source_by_token(token_hash(token))
-        if source is None or source.revoked_at is not None:
-            raise NotAuthenticated("the source's token is unknown or revoked; ask for a new one")
-        return source
-
-    # --- people
+        self._sessions = sessions
 
     def add_user(
         self,
@@ -126,7 +63,7 @@ class Accounts:
         now = self._clock.now()
         user = User(
             id=uuid7(now, self._entropy.bytes(10)),
-            name=_require_name(name),
+            name=require_name(name),
             display_name=display_name,
             password_hash=None if password is None else self._hasher.hash(require_password(password)),
             grants=grants,
@@ -143,8 +80,9 @@ class Accounts:
     def set_grants(self, name: str, grants: tuple[Grant, ...], *, by: str) -> User:
         """Replaces a person's roles; counts from the next act on."""
         with self._database.begin() as unit:
-            user = replace(_named(unit, name), grants=grants)
+            user = replace(named(unit, name), grants=grants)
             unit.accounts.put_user(user)
+            self._sessions.end_all(unit, user.id)
             self._record_grants(unit, user, by)
             unit.commit()
         return user
@@ -152,8 +90,9 @@ class Accounts:
     def disable(self, name: str, *, by: str) -> User:
         """A leaver: every credential is refused from now on."""
         with self._database.begin() as unit:
-            user = replace(_named(unit, name), disabled_at=self._clock.now(), grants=())
+            user = replace(named(unit, name), disabled_at=self._clock.now(), grants=())
             unit.accounts.put_user(user)
+            self._sessions.end_all(unit, user.id)
             self._record_grants(unit, user, by)
             unit.commit()
         return user
@@ -166,11 +105,11 @@ class Accounts:
     def user_named(self, name: str) -> User:
         """By sign-in name; NotFound."""
         with self._database.read() as unit:
-            return _named(unit, name)
+            return named(unit, name)
 
-    # --- sign-in and credentials
+    # --- sign-in
 
-    def sign_in(self, name: str, password: str) -> tuple[User, str]:
+    def sign_in(self, name: str, password: str, *, label: str = "") -> tuple[User, str]:
         """Checks the password and opens a browser session; returns its secret, which is stored hashed."""
         with self._database.read() as unit:
             user = unit.accounts.user_by_name(name)
@@ -189,67 +128,10 @@ class Accounts:
             user = unit.accounts.user(user.id)
             if user.disabled_at is not None:
                 raise NotAuthenticated("this account is closed")
-            secret = self._add_token(unit, user, SESSION, SESSION_PREFIX, self._limits.absolute)
+            secret = self._sessions.open(unit, user, methods=(Method.PASSWORD,), label=label, now=self._clock.now())
             self._audit.record(unit, actor=user.id, act=Act.SIGNED_IN)
             unit.commit()
         return user, secret
-
-    def sign_out(self, secret: str) -> None:
-        """Ends the session; ending it twice is harmless."""
-        with self._database.begin() as unit:
-            token = unit.accounts.token(token_hash(secret))
-            if token is not None and token.revoked_at is None:
-                unit.accounts.revoke_token(token.hash, self._clock.now())
-                self._audit.record(unit, actor=token.user_id, act=Act.SIGNED_OUT)
-            unit.commit()
-
-    def issue_api_token(self, name: str, *, by: str) -> str:
-        """An API token of a person; shown only now."""
-        with self._database.begin() as unit:
-            user = _named(unit, name)
-            secret = self._add_token(unit, user, API, API_PREFIX, self._limits.api)
-            self._audit.record(unit, actor=by, act=Act.USER_ADDED, target=user.id, detail={"token": API})
-            unit.commit()
-        return secret
-
-    def person_of(self, secret: str) -> User:
-        """The person behind a session or API token, with the roles of this moment; NotAuthenticated otherwise."""
-        now = self._clock.now()
-        with self._database.look() as unit:
-            token = unit.accounts.token(token_hash(secret))
-            if token is None or not self._live(token, now):
-                raise NotAuthenticated("the session has ended; sign in again")
-            user = unit.accounts.user(token.user_id)
-        if user.disabled_at is not None:
-            raise NotAuthenticated("this account is closed")
-        self._touch(token, now)
-        return user
-
-    def _live(self, token: Token, now: datetime) -> bool:
-        idle_over = token.kind == SESSION and token.last_used_at + self._limits.idle <= now
-        return token.revoked_at is None and now < token.expires_at and not idle_over
-
-    def _touch(self, token: Token, now: datetime) -> None:
-        if now - token.last_used_at < timedelta(minutes=1):
-            return  # once a minute is enough for the idle limit, and spares a write at every range
-        with self._database.begin() as unit:
-            unit.accounts.touch_token(token.hash, now)
-            unit.commit()
-
-    def _add_token(self, unit: UnitOfWork, user: User, kind: str, prefix: str, life: timedelta) -> str:
-        now = self._clock.now()
-        secret = self._secret(prefix)
-        unit.accounts.add_token(
-            Token(
-                hash=token_hash(secret),
-                user_id=user.id,
-                kind=kind,
-                created_at=now,
-                expires_at=now + life,
-                last_used_at=now,
-            )
-        )
-        return secret
 
     def _record_grants(self, unit: UnitOfWork, user: User, by: str) -> None:
         self._audit.record(
@@ -263,34 +145,6 @@ class Accounts:
                 "disabled": user.disabled_at is not None,
             },
         )
-
-    def _secret(self, prefix: str) -> str:
-        return prefix + base64.urlsafe_b64encode(self._entropy.bytes(32)).decode().rstrip("=")
-
-
-def actor_of(user: User) -> Actor:
-    """The person as access control sees them."""
-    return Actor(
-        id=user.id, grants=user.grants, agent_id=user.agent_id, person=user.person, agent_until=user.agent_until
-    )
-
-
-def token_hash(secret: str) -> bytes:
-    """SHA-256 of a random secret: what is stored and looked up."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def _named(unit: UnitOfWork, name: str) -> User:
-    user = unit.accounts.user_by_name(name)
-    if user is None:
-        raise NotFound("there is no account of this name; see 'recvault user list'")
-    return user
-
-
-def _require_name(name: str) -> str:
-    if not 1 <= len(name) <= 64 or not all(ch.isalnum() or ch in "._-@" for ch in name):
-        raise InvalidInput("a name has 1 to 64 letters, digits, dots, dashes, underscores or @")
-    return name
 
 
 def require_password(password: str) -> str:

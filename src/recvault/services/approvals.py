@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recvault.domain.access import Action, Actor, Subject, decide, reaches
-from recvault.domain.accounts import User
+from recvault.domain.accounts import User, actor_of
 from recvault.domain.approvals import (
     DELAYS,
     FOR_A_PERSON,
@@ -33,7 +33,6 @@ from recvault.domain.ids import uuid7
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.access import Access
-from recvault.services.accounts import actor_of
 from recvault.services.audit_log import AuditLog
 from recvault.services.clocks import Clocks
 

@@ -19,8 +19,9 @@ from recvault.domain.ports.credentials import PasswordHasher
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.mail import mail_address
 from recvault.domain.ports.system import Clock, Entropy
+from recvault.domain.tokens import token_hash
 from recvault.services import notice_texts
-from recvault.services.accounts import require_password, token_hash
+from recvault.services.accounts import require_password
 from recvault.services.audit_log import AuditLog
 from recvault.services.mailing import Mailing
 

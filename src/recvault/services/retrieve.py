@@ -26,11 +26,11 @@ from recvault.domain.errors import DatabaseUnavailable, Destroyed, Forbidden, In
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.purpose import Purpose
+from recvault.domain.tokens import token_hash
 from recvault.intake.text import has_identity_code
 from recvault.sealing.fields import open_fields
 from recvault.sealing.manifest import Manifest, StreamEntry, open_manifest
 from recvault.sealing.ranges import RangeReader
-from recvault.services.accounts import token_hash
 from recvault.services.audit_log import AuditLog
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.sealed_fields import masked

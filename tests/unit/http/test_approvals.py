@@ -25,7 +25,7 @@ def client(world: World) -> Iterator[httpx.Client]:
 
 
 def bearer(world: World, role: Role) -> dict[str, str]:
-    return {"Authorization": "Bearer " + world.archive.accounts.issue_api_token(role.value, by="system:test")}
+    return {"Authorization": "Bearer " + world.archive.sessions.issue_token(role.value, by="system:test")}
 
 
 def test_a_hold_on_a_search_is_reported_and_released_by_two(world: World, client: httpx.Client) -> None:

@@ -35,7 +35,7 @@ def stored(world: World) -> str:
 
 
 def token(world: World, role: Role) -> dict[str, str]:
-    return {"Authorization": "Bearer " + world.archive.accounts.issue_api_token(role.value, by="system:test")}
+    return {"Authorization": "Bearer " + world.archive.sessions.issue_token(role.value, by="system:test")}
 
 
 def opened(served: Served, world: World, stored: str) -> tuple[str, dict[str, str]]:

@@ -28,7 +28,7 @@ class Person:
 
     def __init__(self, served: Served, world: World, role: Role) -> None:
         self._served = served
-        token = world.archive.accounts.issue_api_token(role.value, by="system:test")
+        token = world.archive.sessions.issue_token(role.value, by="system:test")
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def post(self, path: str, status: int = 200, **body: Any) -> dict[str, Any]:

@@ -192,14 +192,14 @@ def test_the_same_upload_twice_at_once_is_stored_once(served: Served, world: Wor
 
 
 def test_a_token_revoked_in_mid_upload_stores_nothing(served: Served, world: World) -> None:
-    source, token = world.archive.accounts.add_source("short-lived", by="system:test")
+    source, token = world.archive.sources.add("short-lived", by="system:test")
     before = objects(world)
     body = multipart(("metadata", meta("revoked-1")), ("content", bytes(10 * 1024 * 1024)))
 
     def slowly() -> Iterator[bytes]:
         half = len(body) // 2
         yield body[:half]
-        world.archive.accounts.revoke_source(source.name, by="system:test")
+        world.archive.sources.revoke(source.name, by="system:test")
         yield body[half:]
 
     answer = served.client.post(

@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from recvault.domain.access import Actor, Grant, Role
+from recvault.domain.accounts import actor_of
 from recvault.domain.approvals import Proposal, ProposalKind, ProposalState
 from recvault.domain.audit import Act
 from recvault.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from recvault.domain.holds import Hold
-from recvault.services.accounts import actor_of
 from tests.support.archives import World, configuration, make_world, memory_parts
 
 

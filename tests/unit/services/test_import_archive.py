@@ -180,7 +180,7 @@ def test_a_name_that_is_not_utf8_is_listed(world: World, folder: Path) -> None:
 
 
 def test_what_stops_every_upload_stops_the_import(world: World, folder: Path) -> None:
-    world.archive.accounts.revoke_source(world.source.name, by="system:test")
+    world.archive.sources.revoke(world.source.name, by="system:test")
     with pytest.raises(NotAuthenticated):
         take(world, folder, mapped(world, folder))
 

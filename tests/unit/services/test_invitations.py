@@ -69,7 +69,7 @@ def test_the_link_sets_the_password_once_and_ends_sessions(made: Made) -> None:
     secret = secret_of(service.invite("maija", by="system:operator"))
     accounts.sign_in("maija", OLD)  # until it is used, the old one holds
     assert service.redeem(secret, NEW).name == "maija"
-    for refused in (lambda: accounts.sign_in("maija", OLD), lambda: accounts.person_of(session)):
+    for refused in (lambda: accounts.sign_in("maija", OLD), lambda: made.world.archive.sessions.whose(session)):
         with pytest.raises(NotAuthenticated):
             refused()
     accounts.sign_in("maija", NEW)
@@ -100,12 +100,12 @@ def test_it_ends_with_time_and_with_the_next(made: Made) -> None:
 
 
 def test_an_invitation_is_no_other_credential(made: Made) -> None:
-    service, accounts = made.service(), made.world.archive.accounts
+    service, archive = made.service(), made.world.archive
     secret = secret_of(service.invite("maija", by="system:operator"))
     with pytest.raises(NotAuthenticated):
-        accounts.person_of(secret)
+        archive.sessions.whose(secret)
     with pytest.raises(NotAuthenticated):
-        service.redeem(accounts.issue_api_token("maija", by="system:operator"), NEW)
+        service.redeem(archive.sessions.issue_token("maija", by="system:operator"), NEW)
 
 
 def test_a_mailed_link_is_shown_to_nobody_else(made: Made) -> None:

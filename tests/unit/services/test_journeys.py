@@ -112,7 +112,7 @@ def test_a_cut_upload_leaves_nothing(world: World) -> None:
 
 
 def test_a_revoked_source_stores_nothing(world: World) -> None:
-    world.archive.accounts.revoke_source("pbx", by="system:test")
+    world.archive.sources.revoke("pbx", by="system:test")
     with pytest.raises(NotAuthenticated):
         world.store("call-1", CALL)
     assert stored(world) == []

@@ -13,7 +13,7 @@ from recvault.adapters.system import FixedClock
 from recvault.bootstrap import PERMANENT_KEYS, assemble
 from recvault.domain.access import Grant, Role
 from recvault.domain.errors import ConfigurationError, NotAuthenticated, Unavailable
-from recvault.services.accounts import Accounts, SessionLimits
+from recvault.services.accounts import Accounts
 from tests.support.archives import configuration, make_world, memory_parts, populate
 
 PASSWORD = "kolme sanaa peräkkäin"
@@ -45,7 +45,7 @@ def test_signing_in_brings_back_neither_a_closed_account_nor_a_role_taken_away()
         audit=archive.audit,
         clock=archive.clock,
         entropy=archive.entropy,
-        limits=SessionLimits(),
+        sessions=archive.sessions,
     )
     grants = (Grant(role=Role.VERIFIER),)
     accounts.add_user("liisa", display_name="Liisa", password=PASSWORD, grants=grants, by="test")

@@ -1,4 +1,4 @@
-"""Sources, people, their tokens, playback grants, releases to trainees."""
+"""Sources, people, playback grants, releases to trainees."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from recvault.adapters.database.tables import (
     role_grant_scopes,
     role_grants,
     sources,
-    tokens,
     users,
 )
 from recvault.adapters.database.types import TEXT
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
-from recvault.domain.accounts import PlaybackGrant, Source, Token, User
+from recvault.domain.accounts import PlaybackGrant, Source, User
 
 _USER = (
     "id", "name", "display_name", "password_hash", "created_at", "language", "agent_id", "disabled_at",
@@ -33,7 +32,6 @@ _USER = (
 # What every request asks; made once, because making a statement costs as much as running it.
 _SOURCE_BY_TOKEN = select(sources).where(sources.c.token_hash == bindparam("hash"))
 _SHARED_SOURCE = select(sources).where(sources.c.id == bindparam("source", type_=TEXT)).with_for_update(read=True)
-_TOKEN = select(tokens).where(tokens.c.hash == bindparam("hash"))
 _PLAYBACK = select(playback_grants).where(playback_grants.c.hash == bindparam("hash"))
 _USERS: Select[Any] = select(
     *(users.c[name] for name in _USER),
@@ -126,27 +124,6 @@ class SqlAccounts:
     def users(self) -> list[User]:
         """See the port."""
         return self._users()
-
-    def add_token(self, token: Token) -> None:
-        """See the port."""
-        self._session.insert(tokens, asdict(token))
-
-    def token(self, token_hash: bytes) -> Token | None:
-        """See the port."""
-        row = self._session.first(_TOKEN, {"hash": token_hash})
-        return None if row is None else Token(**row._mapping)
-
-    def touch_token(self, token_hash: bytes, at: datetime) -> None:
-        """Never back in time; an unknown token stays unknown."""
-        self._session.change(
-            update(tokens).where(tokens.c.hash == token_hash, tokens.c.last_used_at < at).values(last_used_at=at)
-        )
-
-    def revoke_token(self, token_hash: bytes, at: datetime) -> None:
-        """The first revocation stands; an unknown token stays unknown."""
-        self._session.change(
-            update(tokens).where(tokens.c.hash == token_hash, tokens.c.revoked_at.is_(None)).values(revoked_at=at)
-        )
 
     def add_playback(self, grant: PlaybackGrant) -> None:
         """See the port. Conflict when person or communication is not stored."""

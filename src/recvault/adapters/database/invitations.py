@@ -8,9 +8,11 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 
 from recvault.adapters.database.session import Session
-from recvault.adapters.database.tables import tokens, users
+from recvault.adapters.database.sessions import SqlSessions
+from recvault.adapters.database.tables import users
 from recvault.adapters.database.tables_notices import invitations
 from recvault.domain.notices import Invitation
+from recvault.domain.sessions import Kind
 
 
 class SqlInvitations:
@@ -38,11 +40,7 @@ class SqlInvitations:
             return None
         who = found.user_id
         self._session.change(update(users).where(users.c.id == who).values(password_hash=password_hash))
-        self._session.change(
-            update(tokens)
-            .where(tokens.c.user_id == who, tokens.c.kind == "session", tokens.c.revoked_at.is_(None))
-            .values(revoked_at=now)
-        )
+        SqlSessions(self._session).revoke_all(who, now, kinds=frozenset({Kind.SESSION}))
         return who
 
     def withdraw(self, user_id: str) -> None:

@@ -22,6 +22,7 @@ from recvault.adapters.database.register import SqlRegister
 from recvault.adapters.database.restoration import SqlRestoration
 from recvault.adapters.database.retention import SqlRetention
 from recvault.adapters.database.session import Session
+from recvault.adapters.database.sessions import SqlSessions
 from recvault.adapters.database.settings import SqlSettings
 
 
@@ -81,6 +82,11 @@ class SqlUnitOfWork:
     def accounts(self) -> SqlAccounts:
         """Sources and people."""
         return SqlAccounts(self._session)
+
+    @cached_property
+    def sessions(self) -> SqlSessions:
+        """Sessions and API tokens of people."""
+        return SqlSessions(self._session)
 
     @cached_property
     def policies(self) -> SqlPolicies:

@@ -71,7 +71,7 @@ def source_add(
     _require_new(token_file)
     with archive_of(context, start=True) as archive:
         defaults = archive.config.sources
-        source, token = archive.accounts.add_source(
+        source, token = archive.sources.add(
             name,
             by=OPERATOR,
             notice_ref=notice or _set(defaults.notice_ref),
@@ -87,8 +87,8 @@ def source_add(
 def source_revoke(context: typer.Context, name: str, json_: Json = False) -> None:
     """Refuse a source's token at once, for uploads under way too."""
     with archive_of(context, start=True) as archive:
-        archive.accounts.revoke_source(name, by=OPERATOR)
-        source = next(source for source in archive.accounts.sources() if source.name == name)
+        archive.sources.revoke(name, by=OPERATOR)
+        source = next(source for source in archive.sources.all() if source.name == name)
     answer(_source_json(source), [f"source {name} is refused from now on"], as_json=json_)
 
 
@@ -96,7 +96,7 @@ def source_revoke(context: typer.Context, name: str, json_: Json = False) -> Non
 def source_list(context: typer.Context, json_: Json = False) -> None:
     """All sources, in name order."""
     with archive_of(context) as archive:
-        sources = archive.accounts.sources()
+        sources = archive.sources.all()
     rows = [
         (s.name, f"{s.created_at:%Y-%m-%d}", "-" if s.revoked_at is None else f"{s.revoked_at:%Y-%m-%d}", s.id)
         for s in sources
@@ -164,7 +164,7 @@ def user_add(
             agent_id=None if agent is None else _agent_id(archive, agent),
             language=language,
         )
-        token = None if token_file is None else archive.accounts.issue_api_token(name, by=OPERATOR)
+        token = None if token_file is None else archive.sessions.issue_token(name, by=OPERATOR)
         lines = [f"{name} is added: {_roles_text(user) or 'no roles'}"]
         if token is not None:
             give_token(token, token_file)
@@ -223,7 +223,7 @@ def user_token(context: typer.Context, name: str, token_file: TokenFile = None, 
     """Issue an API token for a person; shown once, or written to a file."""
     _require_new(token_file)
     with archive_of(context, start=True) as archive:
-        token = archive.accounts.issue_api_token(name, by=OPERATOR)
+        token = archive.sessions.issue_token(name, by=OPERATOR)
     shown = give_token(token, token_file)
     line = f"the token is in {token_file}" if shown is None else f"the token, shown only now: {shown}"
     answer({"name": name, "token": shown}, [line], as_json=json_)

@@ -87,14 +87,14 @@ def archive_of(context: typer.Context, *, start: bool = False) -> Iterator[Archi
 
 def actor_named(archive: Archive, name: str) -> Actor:
     """The person ``--as`` names, with the roles of this moment."""
-    from recvault.services.accounts import actor_of
+    from recvault.domain.accounts import actor_of
 
     return actor_of(archive.accounts.user_named(name))
 
 
 def source_named(archive: Archive, name: str) -> Source:
     """The source the operator names; NotFound when there is none or its token was revoked."""
-    for source in archive.accounts.sources():
+    for source in archive.sources.all():
         if source.name == name and source.revoked_at is None:
             return source
     raise NotFound("there is no such source, or it was revoked; see 'recvault source list'")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recvault.bootstrap import Archive
+from recvault.domain.accounts import actor_of
 from recvault.interfaces.cli.evidence import public_pem
 from recvault.interfaces.cli.session import OPERATOR
 from recvault.interfaces.demo import cast
@@ -23,7 +24,6 @@ from recvault.interfaces.demo.exchange import Exchange, Sample
 from recvault.interfaces.demo.home import NOTICE, Home
 from recvault.interfaces.demo.telling import Teller, expect
 from recvault.interfaces.worker import Worker
-from recvault.services.accounts import actor_of
 
 PATIENCE_SECONDS = 20.0
 """How long the walk waits for what the worker does by itself."""
@@ -93,7 +93,7 @@ class Walk:
         """Sealed at once on the telephone exchange, uploaded, receipts compared."""
         tell = self._tell
         tell.step("Calls and messages arrive through the hook")
-        _, token = self._archive.accounts.add_source("demo-exchange", by=OPERATOR, notice_ref=NOTICE)
+        _, token = self._archive.sources.add("demo-exchange", by=OPERATOR, notice_ref=NOTICE)
         tell.say(self._exchange.enrol(address=self._address, token=token))
         now = self._archive.clock.now()
         for sample in cast.SAMPLES:

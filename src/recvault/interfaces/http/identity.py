@@ -8,9 +8,10 @@ from fastapi import Depends, Request
 
 from recvault.bootstrap import Archive
 from recvault.domain.access import Actor
-from recvault.domain.accounts import Source, User
+from recvault.domain.accounts import Source
 from recvault.domain.errors import Forbidden, NotAuthenticated
-from recvault.services.accounts import SOURCE_PREFIX, actor_of
+from recvault.domain.tokens import Prefix
+from recvault.services.sessions import SignedIn
 
 COOKIE = "recvault_session"
 
@@ -30,13 +31,13 @@ def bearer(request: Request) -> str | None:
 def source_of(request: Request) -> Source:
     """The source behind the request; NotAuthenticated otherwise."""
     token = bearer(request)
-    if token is None or not token.startswith(SOURCE_PREFIX):
+    if token is None or not token.startswith(Prefix.SOURCE):
         raise NotAuthenticated("send the source's token as 'Authorization: Bearer …'")
-    return archive_of(request).accounts.source_of(token)
+    return archive_of(request).sources.whose(token)
 
 
-def person_of(request: Request) -> User:
-    """The person behind the request; with the cookie, only for requests that this site itself made."""
+def credential_of(request: Request) -> str:
+    """The API token or session's secret; the cookie's only for requests that this site itself made."""
     token = bearer(request)
     if token is None:
         token = request.cookies.get(COOKIE)
@@ -44,12 +45,17 @@ def person_of(request: Request) -> User:
             require_same_site(request)
     if token is None:
         raise NotAuthenticated("sign in, or send an API token as 'Authorization: Bearer …'")
-    return archive_of(request).accounts.person_of(token)
+    return token
+
+
+def signed_in(request: Request) -> SignedIn:
+    """The person behind the request."""
+    return archive_of(request).sessions.whose(credential_of(request))
 
 
 def actor(request: Request) -> Actor:
     """The person as access control sees them."""
-    return actor_of(person_of(request))
+    return signed_in(request).actor
 
 
 def require_same_site(request: Request) -> None:

@@ -36,7 +36,7 @@ def sign_in(form: SignInForm, archive: ArchiveDep) -> dict[str, Any]:
 @router.delete("/session", status_code=204)
 def sign_out(request: Request, actor: ActorDep, archive: ArchiveDep) -> Response:
     """Ends the session whose token is sent."""
-    archive.accounts.sign_out(bearer(request) or "")
+    archive.sessions.end(bearer(request) or "")
     return Response(status_code=204)
 
 

@@ -27,13 +27,14 @@ from recvault.domain.accounts import User
 from recvault.domain.communication import Communication
 from recvault.domain.errors import Forbidden, NotAuthenticated, RecvaultError
 from recvault.domain.purpose import Purpose
-from recvault.interfaces.http.identity import COOKIE, archive_of, person_of
+from recvault.interfaces.http.identity import COOKIE, archive_of
+from recvault.interfaces.http.identity import signed_in as who
 from recvault.interfaces.http.problems import status_of
 from recvault.interfaces.web import words
 from recvault.interfaces.web.errors import explained
 from recvault.interfaces.web.languages import DEFAULT, LANGUAGES, Wording, templates
 from recvault.interfaces.web.static import address
-from recvault.services.accounts import actor_of
+from recvault.services.sessions import SignedIn
 
 log = structlog.get_logger()
 
@@ -78,18 +79,19 @@ def require_loopback(request: Request) -> None:
 class Page:
     """One request for a page: who asks, in which language, and rendering for them."""
 
-    def __init__(self, request: Request, user: User | None) -> None:
+    def __init__(self, request: Request, signed_in: SignedIn | None) -> None:
         self.request = request
         self.archive: Archive = archive_of(request)
-        self.user = user
+        self.signed_in = signed_in
+        self.user: User | None = None if signed_in is None else signed_in.user
         self.now = self.archive.clock.now()
 
     @property
     def actor(self) -> Actor:
         """The person as access control sees them; NotAuthenticated when nobody is signed in."""
-        if self.user is None:
+        if self.signed_in is None:
             raise NotAuthenticated("sign in")
-        return actor_of(self.user)
+        return self.signed_in.actor
 
     @cached_property
     def wording(self) -> Wording:
@@ -164,7 +166,7 @@ def anybody(request: Request) -> Page:
 
 def signed_in(request: Request) -> Page:
     """A page of the person behind the session; NotAuthenticated otherwise."""
-    return Page(request, person_of(request))
+    return Page(request, who(request))
 
 
 AnybodyDep = Annotated[Page, Depends(anybody)]
@@ -225,8 +227,8 @@ def _to_sign_in(request: Request) -> Response:
     return response
 
 
-def _person_if_any(request: Request) -> User | None:
+def _person_if_any(request: Request) -> SignedIn | None:
     try:
-        return person_of(request)
+        return who(request)
     except RecvaultError:
         return None

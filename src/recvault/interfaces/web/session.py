@@ -46,7 +46,7 @@ def sign_in(request: Request, page: AnybodyDep, fields: FieldsDep) -> Response:
 @router.post("/sign-out")
 def sign_out(request: Request, page: PageDep) -> Response:
     """Ends the session."""
-    page.archive.accounts.sign_out(request.cookies.get(COOKIE, ""))
+    page.archive.sessions.end(request.cookies.get(COOKIE, ""))
     response = see_other("/sign-in")
     response.delete_cookie(COOKIE, path="/")
     return response

@@ -15,13 +15,13 @@ from datetime import datetime
 from typing import Protocol
 
 from recvault.domain.incarnation import Outlook, Witness
-from recvault.domain.ports.database.accounts import Accounts, Policies, Settings
+from recvault.domain.ports.database.accounts import Accounts, Policies, Sessions, Settings
 from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.brakes import Brakes
 from recvault.domain.ports.database.communications import Communications
 from recvault.domain.ports.database.evidence import Destructions, Holds, PeriodKeys
-from recvault.domain.ports.database.log import AuditLog
 from recvault.domain.ports.database.grants import Authorisations, Listening, Reviews
+from recvault.domain.ports.database.log import AuditLog
 from recvault.domain.ports.database.notices import Invitations, Notices
 from recvault.domain.ports.database.register import Register
 from recvault.domain.ports.database.restoration import Restoration
@@ -47,6 +47,7 @@ __all__ = [
     "Restoration",
     "RetentionRecords",
     "Reviews",
+    "Sessions",
     "Settings",
     "UnitOfWork",
 ]
@@ -85,6 +86,8 @@ class UnitOfWork(Protocol):
     def audit(self) -> AuditLog: ...
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def sessions(self) -> Sessions: ...
     @property
     def policies(self) -> Policies: ...
     @property

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from recvault.domain.accounts import PlaybackGrant, SignedPolicy, Source, Token, User
+from recvault.domain.accounts import PlaybackGrant, SignedPolicy, Source, User
 from recvault.domain.ledger import LedgerHead
+from recvault.domain.sessions import Kind, Session
 
 
 class Accounts(Protocol):
-    """Sources, people, tokens, playback grants, releases to trainees."""
+    """Sources, people, playback grants, releases to trainees."""
 
     def add_source(self, source: Source) -> None:
         """Conflict when the name is taken."""
@@ -49,18 +50,6 @@ class Accounts(Protocol):
     def users(self) -> list[User]:
         """In name order."""
 
-    def add_token(self, token: Token) -> None:
-        """Stores a token or session."""
-
-    def token(self, token_hash: bytes) -> Token | None:
-        """Expired and revoked ones too."""
-
-    def touch_token(self, token_hash: bytes, at: datetime) -> None:
-        """Notes the last use."""
-
-    def revoke_token(self, token_hash: bytes, at: datetime) -> None:
-        """Signs out."""
-
     def add_playback(self, grant: PlaybackGrant) -> None:
         """Stores a playback grant."""
 
@@ -75,6 +64,32 @@ class Accounts(Protocol):
 
     def released_to(self, communication_id: str, user_id: str, now: datetime) -> bool:
         """Whether a release stands."""
+
+
+class Sessions(Protocol):
+    """Sessions and API tokens."""
+
+    def add(self, session: Session) -> None:
+        """Conflict when the person is not stored."""
+
+    def find(self, secret_hash: bytes) -> Session | None:
+        """Expired and revoked ones too."""
+
+    def of_user(self, user_id: str) -> list[Session]:
+        """All of a person that are not revoked, the newest first."""
+
+    def touch(self, secret_hash: bytes, at: datetime) -> None:
+        """Notes the last use; never back in time."""
+
+    def rotate(self, secret_hash: bytes, session: Session) -> bool:
+        """Puts hash, methods and moment of proof of ``session`` in place of the hash, as one step; False when it is unknown
+        or revoked by then."""
+
+    def revoke(self, session_id: str, at: datetime) -> bool:
+        """From here on it is refused; False when it is unknown or was revoked before."""
+
+    def revoke_all(self, user_id: str, at: datetime, *, kinds: frozenset[Kind], except_id: str | None = None) -> int:
+        """Revokes those of a person; how many they were."""
 
 
 class Policies(Protocol):

@@ -1,0 +1,90 @@
+"""Sessions and API tokens in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recvault.adapters.database import SqlDatabase
+from recvault.domain.access import Role
+from recvault.domain.errors import Conflict
+from recvault.domain.sessions import Kind, Method
+from tests.contract import database_kit as kit
+from tests.contract.database_kit import DAY, NOW, SESSION
+
+LATER = NOW + timedelta(minutes=5)
+TOKEN = replace(
+    SESSION,
+    id="token-1",
+    hash=b"a" * 32,
+    kind=Kind.API,
+    label="case system",
+    methods=frozenset(),
+    scopes=frozenset({Role.VERIFIER, Role.TRAINER}),
+    created_at=NOW + DAY,
+    proved_at=None,
+)
+
+
+@pytest.fixture(params=kit.KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlDatabase]:
+    for opened in kit.migrated(request.param, request, tmp_path):
+        kit.prepare(opened)
+        yield opened
+
+
+def test_they_come_back_as_they_were(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        for one in (SESSION, TOKEN):
+            unit.sessions.add(one)
+            assert unit.sessions.find(one.hash) == one
+        unit.sessions.touch(SESSION.hash, LATER)
+        unit.sessions.touch(SESSION.hash, NOW)
+        unit.sessions.touch(b"x", NOW)
+        assert unit.sessions.find(b"x") is None
+        assert unit.sessions.of_user("user-1") == [TOKEN, replace(SESSION, last_used_at=LATER)]
+        assert unit.sessions.of_user("user-2") == []
+
+
+def test_nobodys_session_is_refused(database: SqlDatabase) -> None:
+    with database.begin() as unit, pytest.raises(Conflict):
+        unit.sessions.add(replace(SESSION, user_id="nobody"))
+
+
+def test_the_first_revocation_stands(database: SqlDatabase) -> None:
+    with database.begin() as unit:
+        unit.sessions.add(SESSION)
+        assert unit.sessions.revoke("session-1", LATER)
+        assert not unit.sessions.revoke("session-1", LATER + DAY)
+        assert not unit.sessions.revoke("no", NOW)
+        assert unit.sessions.find(SESSION.hash) == replace(SESSION, revoked_at=LATER)
+        assert unit.sessions.of_user("user-1") == []
+
+
+def test_a_rotated_secret_is_another_one_of_the_same_session(database: SqlDatabase) -> None:
+    raised = replace(SESSION, hash=b"r" * 32, methods=frozenset({Method.PASSWORD, Method.TOTP}), proved_at=LATER)
+    with database.begin() as unit:
+        unit.sessions.add(SESSION)
+        assert unit.sessions.rotate(SESSION.hash, raised)
+        assert unit.sessions.find(SESSION.hash) is None
+        assert unit.sessions.find(raised.hash) == raised
+        assert not unit.sessions.rotate(SESSION.hash, raised)
+        unit.sessions.revoke("session-1", LATER)
+        assert not unit.sessions.rotate(raised.hash, SESSION)
+
+
+def test_all_of_a_person_end_by_kind_but_one(database: SqlDatabase) -> None:
+    other = replace(SESSION, id="session-2", hash=b"o" * 32)
+    sessions = frozenset({Kind.SESSION})
+    with database.begin() as unit:
+        for one in (SESSION, other, TOKEN):
+            unit.sessions.add(one)
+        assert unit.sessions.revoke_all("user-2", LATER, kinds=sessions) == 0
+        assert unit.sessions.revoke_all("user-1", LATER, kinds=sessions, except_id="session-2") == 1
+        assert unit.sessions.of_user("user-1") == [TOKEN, other]
+        assert unit.sessions.revoke_all("user-1", LATER, kinds=frozenset(Kind)) == 2
+        assert unit.sessions.of_user("user-1") == []
