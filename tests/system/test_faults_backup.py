@@ -82,14 +82,14 @@ def test_what_was_destroyed_stays_destroyed_and_what_lives_opens(tmp_path: Path)
             assert again.archive.ledger.behind() == 3  # intent, outcome, keys
             with pytest.raises(DatabaseBehind):
                 again.archive.retrieval.open(
-                    again.actor(Role.PRIVACY_HANDLER), living.id, Purpose.REQUEST, reason="complaint"
+                    again.actor(Role.PRIVACY_HANDLER), living.id, Purpose.REQUEST, case_ref="REQ-1"
                 )
             report = again.archive.restore.replay()
             assert report.destroyed_again == [due.id] and not report.sweeping
             assert again.archive.ledger.behind() == 0
             with pytest.raises(Destroyed):
                 again.archive.retrieval.open(
-                    again.actor(Role.PRIVACY_HANDLER), due.id, Purpose.REQUEST, reason="complaint"
+                    again.actor(Role.PRIVACY_HANDLER), due.id, Purpose.REQUEST, case_ref="REQ-1"
                 )
             for _ in range(2):
                 again.archive.purge.run("worker-1")
@@ -142,7 +142,7 @@ def test_what_is_kept_past_its_day_is_not_lost_for_the_archive_that_runs(tmp_pat
             assert {row.id for row in rows_of(old)} == {held.id, receipt.id}
             with pytest.raises(KeyDestroyed):
                 again.archive.retrieval.open(
-                    again.actor(Role.PRIVACY_HANDLER), held.id, Purpose.REQUEST, reason="complaint"
+                    again.actor(Role.PRIVACY_HANDLER), held.id, Purpose.REQUEST, case_ref="REQ-1"
                 )
             sent_again = again.store("held", CALL + b"h")
             assert sent_again.id != held.id and not sent_again.already_stored

@@ -176,7 +176,7 @@ def came_back(again: World, old: Parts, story: Story, destroyed: set[str]) -> No
         for item in destroyed:
             assert item in gone and (item not in rows or rows[item].wrapped_key is None), "destroyed, and back"
             with pytest.raises(Destroyed):
-                archive.retrieval.open(again.actor(Role.PRIVACY_HANDLER), item, Purpose.REQUEST, reason="complaint")
+                archive.retrieval.open(again.actor(Role.PRIVACY_HANDLER), item, Purpose.REQUEST, case_ref="REQ-1")
         for item, content in story.stored.items():
             if item in destroyed:
                 continue

@@ -126,6 +126,7 @@ def access_rules(config: Config) -> AccessRules:
         grant_life=timedelta(minutes=access.grant_minutes),
         case_required=access.case_reference != "optional",
         case_pattern=access.case_pattern or None,
+        request_pattern=access.request_pattern or None,
         reasons=frozenset(access.reasons),
         mask_for_trainers=access.mask_customer_for_trainers,
     )

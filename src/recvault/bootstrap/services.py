@@ -23,6 +23,7 @@ from recvault.bootstrap.parts import (
 )
 from recvault.config import Config
 from recvault.domain.approvals import ProposalKind
+from recvault.domain.listening import Limits, UnusualRule
 from recvault.domain.period_keys import WaitLimits
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import Keyring
@@ -33,6 +34,7 @@ from recvault.services.access import Access
 from recvault.services.accounts import Accounts
 from recvault.services.approvals import Approvals, Handler
 from recvault.services.audit_log import AuditLog
+from recvault.services.authorisations import Authorisations
 from recvault.services.backup import Backups
 from recvault.services.brakes import Brakes
 from recvault.services.certificates import Certificates, Issuer
@@ -43,6 +45,7 @@ from recvault.services.holds import Holds
 from recvault.services.ingest import Ingest
 from recvault.services.key_ends import KeyEnds
 from recvault.services.ledger import Ledger
+from recvault.services.listening_limits import ListeningLimits
 from recvault.services.lost_rows import LostRows
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
@@ -288,6 +291,21 @@ def retrieval(parts: Parts, base: Foundation) -> Retrieval:
         clock=parts.clock,
         entropy=parts.entropy,
         rules=access_rules(parts.config),
+        limits=listening_limits(parts),
+        authorisations=Authorisations(audit=base.audit, clock=parts.clock),
+    )
+
+
+def listening_limits(parts: Parts) -> ListeningLimits:
+    """How much people may look and listen."""
+    access = parts.config.access
+    return ListeningLimits(
+        database=parts.database,
+        clock=parts.clock,
+        limits=Limits(opens_per_hour=access.opens_per_hour, looks_per_hour=access.searches_per_hour),
+        unusual=UnusualRule(
+            least=access.unusual_opens, times=access.unusual_times, customers=access.unusual_customers
+        ),
     )
 
 

@@ -224,7 +224,13 @@ class Access(Section):
         "billing",
         "claim",
     )
+    request_pattern: Pattern = ""
     mask_customer_for_trainers: bool = True
+    opens_per_hour: int = Field(default=60, ge=1, le=100_000)
+    searches_per_hour: int = Field(default=600, ge=1, le=100_000)
+    unusual_opens: int = Field(default=20, ge=1, le=100_000)
+    unusual_times: int = Field(default=3, ge=1, le=100)
+    unusual_customers: int = Field(default=40, ge=1, le=100_000)
     session_idle_minutes: int = Field(default=30, ge=1, le=720)
     session_absolute_hours: int = Field(default=10, ge=1, le=24)
     second_factor: Literal["required", "off"] = "required"

@@ -41,9 +41,11 @@ class NotAuthenticated(RecvaultError):
 
 
 class Forbidden(RecvaultError):
-    """The credential is valid, the act is not allowed to it."""
+    """The credential is valid, the act is not allowed to it. ``reason``: the permission table's code for why, if it was the
+    table that refused."""
 
     code = "forbidden"
+    reason = ""
 
 
 class SecondFactorRequired(NotAuthenticated):
@@ -63,6 +65,18 @@ class StepUpRequired(Forbidden):
             "prove it again and repeat the act"
         )
         self.within = within
+
+
+class LimitReached(RecvaultError):
+    """A person did as much as is allowed in a span of time. ``retry_after_seconds``: when it begins anew; ``person``: the
+    account, for the audit log."""
+
+    code = "limit-reached"
+
+    def __init__(self, text: str, *, retry_after_seconds: int, person: str) -> None:
+        super().__init__(text)
+        self.retry_after_seconds = retry_after_seconds
+        self.person = person
 
 
 class NotFound(RecvaultError):

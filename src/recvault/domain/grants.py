@@ -121,7 +121,7 @@ def read(value: object) -> Grant:
     if not isinstance(value, Mapping) or value.keys() - {"role", "scope", "values", "from", "until"}:
         raise InvalidInput("a role is an object with 'role' and, if wanted, 'scope', 'values', 'from' and 'until'")
     try:
-        role, kind = Role(value.get("role")), ScopeKind(value.get("scope") or ScopeKind.ALL)
+        role, kind = Role(str(value.get("role"))), ScopeKind(str(value.get("scope") or ScopeKind.ALL.value))
     except ValueError:
         names = ", ".join(one.value for one in Role if one is not Role.SOURCE)
         raise InvalidInput(f"'role' is one of {names}, and 'scope' is all, teams or queues") from None

@@ -17,4 +17,6 @@ class Access:
         """Returns when one of the actor's roles grants the act; Forbidden otherwise."""
         decision = decide(actor, action, Subject(), None, self._clock.now())
         if not decision.allowed:
-            raise Forbidden(f"this needs another role ({decision.reason})")
+            refused = Forbidden(f"this needs another role ({decision.reason})")
+            refused.reason = decision.reason
+            raise refused

@@ -10,7 +10,6 @@ Unwrapped data keys, and streams opened with them, are kept at most ``cache_seco
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -20,18 +19,29 @@ from threading import Lock
 
 from recvault.domain.access import Action, Actor, Role, Subject, decide, sees_customer_masked, visible_sets
 from recvault.domain.accounts import PlaybackGrant
+from recvault.domain.approvals import ProposalKind
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, SearchQuery
-from recvault.domain.errors import DatabaseUnavailable, Destroyed, Forbidden, InvalidInput, NotFound, Tampered
+from recvault.domain.errors import (
+    DatabaseUnavailable,
+    Destroyed,
+    Forbidden,
+    InvalidInput,
+    LimitReached,
+    NotFound,
+    Tampered,
+)
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.purpose import Purpose
 from recvault.domain.tokens import token_hash
-from recvault.intake.text import has_identity_code
 from recvault.sealing.fields import open_fields
 from recvault.sealing.manifest import Manifest, StreamEntry, open_manifest
 from recvault.sealing.ranges import RangeReader
 from recvault.services.audit_log import AuditLog
+from recvault.services.authorisations import Authorisations
+from recvault.services.case_references import checked_case
+from recvault.services.listening_limits import ListeningLimits
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.sealed_fields import masked
 from recvault.services.streams import ORIGINAL, Streams
@@ -39,17 +49,16 @@ from recvault.services.streams import ORIGINAL, Streams
 SEARCH_LIMIT = 200
 """Rows a page at most."""
 
-_CASE = re.compile(r"(?!\+?[0-9]{9,15}$)[A-Za-z0-9][A-Za-z0-9._/#-]{0,39}")
-"""A case reference; what looks like a telephone number is none."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccessRules:
-    """What the configuration decides about opening: how a verifier says why, how long a grant lives, masking."""
+    """What the configuration decides about opening: how a verifier says why, how long a grant lives, masking;
+    ``request_pattern`` is the form of a data subject's request (None: that of any reference)."""
 
     grant_life: timedelta = timedelta(minutes=15)
     case_required: bool = False
     case_pattern: str | None = None
+    request_pattern: str | None = None
     reasons: frozenset[str] = frozenset({"complaint", "order", "billing", "quality", "other"})
     mask_for_trainers: bool = True
 
@@ -154,6 +163,8 @@ class Retrieval:
         clock: Clock,
         entropy: Entropy,
         rules: AccessRules,
+        limits: ListeningLimits,
+        authorisations: Authorisations,
     ) -> None:
         self._database = database
         self._streams = streams
@@ -162,6 +173,8 @@ class Retrieval:
         self._clock = clock
         self._entropy = entropy
         self._rules = rules
+        self._limits = limits
+        self._authorisations = authorisations
 
     # --- the index
 
@@ -174,7 +187,8 @@ class Retrieval:
                 "searching needs a role that covers the purpose; choose another purpose or ask for the role"
             )
         query = replace(query, limit=max(1, min(query.limit, SEARCH_LIMIT)))
-        with self._database.begin() as unit:
+        with self._traced(self._database.begin()) as unit:
+            self._limits.look(unit, actor, now)
             rows = unit.communications.search(query, visible, now)
             self._audit.record(
                 unit,
@@ -192,6 +206,7 @@ class Retrieval:
         now = self._clock.now()
         with self._traced(self._database.begin()) as unit:
             row = self._allowed(unit, actor, Action.VIEW, communication_id, purpose, now)
+            self._limits.look(unit, actor, now)
             holds = unit.holds.covering([row.id]).get(row.id, ())
             self._audit.record(unit, actor=actor.id, act=Act.VIEWED, target=row.id, purpose=purpose)
             unit.commit()
@@ -212,10 +227,11 @@ class Retrieval:
     ) -> Opened:
         """Commits ``opened`` and returns a grant for this person alone. Forbidden leaves a trace too."""
         now = self._clock.now()
-        why = self._require_why(purpose, case_ref, reason)
         secret = base64.urlsafe_b64encode(self._entropy.bytes(32)).decode().rstrip("=")
         with self._traced(self._database.begin()) as unit:
             row = self._allowed(unit, actor, Action.OPEN, communication_id, purpose, now)
+            why = self._require_why(unit, actor, purpose, case_ref, reason)
+            self._limits.opening(unit, actor, purpose, row.customer_id, now)
             entry = self._audit.record(
                 unit,
                 actor=actor.id,
@@ -318,11 +334,24 @@ class Retrieval:
                 detail={"action": refusal.action, "purpose": refusal.purpose, "reason": refusal.reason},
             )
             raise
+        except LimitReached as refusal:
+            self._audit.note(actor=refusal.person, act=Act.LIMIT_REACHED)
+            raise
 
-    def _require_why(self, purpose: Purpose, case_ref: str | None, reason: str | None) -> dict[str, object]:
-        """What the log is to know of why: a case reference, or a reason from the list."""
+    def _require_why(
+        self, unit: UnitOfWork, actor: Actor, purpose: Purpose, case_ref: str | None, reason: str | None
+    ) -> dict[str, object]:
+        """What the log is to know of why: a case reference, or a reason from the list; for a data subject's request its
+        reference, for an authority the authorisation that two people gave."""
+        if purpose is Purpose.AUTHORITY:
+            given = self._authorisations.require(unit, actor, ProposalKind.DISCLOSURE, case_ref or "")
+            return {"authorisation": given.id}
+        if purpose is Purpose.REQUEST:
+            if not case_ref:
+                raise InvalidInput("opening for a data subject's request needs the reference of the request")
+            return {"case": checked_case(case_ref, self._rules.request_pattern)}
         if case_ref:
-            return {"case": self._checked_case(case_ref)}
+            return {"case": checked_case(case_ref, self._rules.case_pattern)}
         if purpose is Purpose.VERIFICATION:
             if self._rules.case_required:
                 raise InvalidInput("opening for verification needs a case reference here")
@@ -332,18 +361,6 @@ class Retrieval:
                     f"opening for verification needs a case reference or one of these reasons: {choices}"
                 )
         return {"reason": reason if reason in self._rules.reasons else "none"}
-
-    def _checked_case(self, case_ref: str) -> str:
-        """A reference that may stand in the log: it names a case and no person."""
-        pattern = self._rules.case_pattern
-        if pattern and not re.fullmatch(pattern, case_ref):
-            raise InvalidInput("the case reference does not have the form that this archive asks for")
-        if not _CASE.fullmatch(case_ref) or has_identity_code(case_ref):
-            raise InvalidInput(
-                "a case reference is 1 to 40 letters, digits and . _ / # -, and never a person's name, number or identity "
-                "code; give the case's own id"
-            )
-        return case_ref
 
     def _manifest(self, row: Communication) -> Manifest:
         if row.sealed_manifest is None:

@@ -34,7 +34,9 @@ class Training:
             row = unit.communications.get(communication_id)
             decision = decide(actor, Action.RELEASE, Subject(communication=row), Purpose.TRAINING, now)
             if not decision.allowed:
-                raise Forbidden(f"this is not open to you for training ({decision.reason})")
+                refused = Forbidden(f"this is not open to you for training ({decision.reason})")
+                refused.reason = decision.reason
+                raise refused
             trainee = unit.accounts.user_by_name(to)
             if trainee is None or not any(g.role is Role.TRAINEE and g.live(now) for g in trainee.grants):
                 raise InvalidInput("there is no trainee of this name; give the sign-in name of a person with that role")

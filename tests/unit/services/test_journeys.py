@@ -238,7 +238,7 @@ def test_a_hold_that_outlives_the_day_moves_the_key_to_the_frozen_month(world: W
         row = unit.communications.get(receipt.id)
         assert row.key_id.startswith("frozen/")
         assert len(unit.communications.wrapped_by([receipt.id])[receipt.id]) == 2
-    opened = world.archive.retrieval.open(handler, receipt.id, Purpose.REQUEST)
+    opened = world.archive.retrieval.open(handler, receipt.id, Purpose.REQUEST, case_ref="REQ-1")
     assert played(world, Role.PRIVACY_HANDLER, opened.secret, 0, len(CALL) - 1) == CALL
 
 

@@ -71,7 +71,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def opened(world: World, item: Receipt) -> None:
-    world.archive.retrieval.open(world.actor(Role.PRIVACY_HANDLER), item.id, Purpose.REQUEST, reason="complaint")
+    world.archive.retrieval.open(world.actor(Role.PRIVACY_HANDLER), item.id, Purpose.REQUEST, case_ref="REQ-1")
 
 
 def test_a_database_that_was_put_back_serves_nothing_until_it_was_replayed(bench: Bench) -> None:

@@ -117,6 +117,12 @@ class SqlAccounts:
             raise missing("user")
         return found[0]
 
+    def lock_user(self, user_id: str) -> User:
+        """See the port. NotFound when unknown."""
+        if self._session.first(select(users.c.id).where(users.c.id == user_id).with_for_update()) is None:
+            raise missing("user")
+        return self.user(user_id)
+
     def user_by_name(self, name: str) -> User | None:
         """See the port."""
         return next(iter(self._users(users.c.name == name)), None)

@@ -22,6 +22,7 @@ STATUS: tuple[tuple[type[errors.RecvaultError], int], ...] = (
     (errors.InvalidInput, 422),
     (errors.NotAuthenticated, 401),
     (errors.Forbidden, 403),
+    (errors.LimitReached, 429),
     (errors.Destroyed, 410),
     (errors.ObjectNotFound, 502),
     (errors.NotFound, 404),
@@ -43,6 +44,7 @@ TITLES = {
     413: "Too large",
     416: "Range not satisfiable",
     422: "Not understood",
+    429: "Enough for now",
     500: "Internal fault",
     502: "The store contradicts the index",
     503: "Not available now",
@@ -82,7 +84,11 @@ async def _of_recvault(request: Request, error: Exception) -> Response:
     extra: dict[str, object] = {}
     if isinstance(error, errors.ConflictKeptAside):
         extra["kept_as"] = error.kept_as
+    if isinstance(error, errors.Forbidden) and error.reason:
+        extra["reason"] = error.reason
     response = problem(status, error.code, str(error), request, extra)
+    if isinstance(error, errors.LimitReached):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, errors.RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{error.length}"
     return response

@@ -24,6 +24,11 @@ GENERAL: tuple[tuple[type[Exception], str, str], ...] = (
         N_("Not allowed"),
         N_("None of your roles covers this. Ask for the role if your work needs it."),
     ),
+    (
+        errors.LimitReached,
+        N_("Enough for now"),
+        N_("You have searched or opened as much as is allowed in one hour. Go on when the next hour begins."),
+    ),
     (errors.ObjectNotFound, N_("The recording is missing"), N_("The store does not have it. Tell the administrator.")),
     (errors.NotFound, N_("Not found"), N_("There is no such thing here. Go back and choose again.")),
     (errors.Conflict, N_("Already changed"), N_("Somebody was quicker. Go back and look at how it stands now.")),

@@ -44,6 +44,9 @@ class Accounts(Protocol):
     def user(self, user_id: str) -> User:
         """NotFound when unknown."""
 
+    def lock_user(self, user_id: str) -> User:
+        """FOR UPDATE until commit: who changes roles comes one after the other. NotFound when unknown."""
+
     def user_by_name(self, name: str) -> User | None:
         """By sign-in name."""
 
