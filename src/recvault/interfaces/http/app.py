@@ -17,6 +17,7 @@ from recvault import __version__
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
 from recvault.interfaces.http import approvals, communications, metrics, problems, register, retention
+from recvault.interfaces.http.description import describe
 from recvault.interfaces.web import routes as web
 
 log = structlog.get_logger()
@@ -38,6 +39,7 @@ def create_app(archive: Archive) -> FastAPI:
     app = FastAPI(title="recvault", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.archive = archive
     problems.install(app)
+    describe(app)
     app.add_middleware(_Around, archive=archive)
     app.include_router(communications.router)
     app.include_router(register.router)

@@ -164,7 +164,8 @@ def open_communication(communication_id: str, form: OpenForm, actor: ActorDep, a
     return opened_json(opened)
 
 
-@router.api_route("/playback/{secret}", methods=["GET", "HEAD"])
+@router.head("/playback/{secret}", include_in_schema=False)
+@router.get("/playback/{secret}")
 def play(secret: str, request: Request, actor: ActorDep, archive: ArchiveDep) -> Response:
     """The recording or a range of it; authorised anew every time, never stored by caches."""
     playback = archive.retrieval.playback(actor, secret)
