@@ -36,6 +36,7 @@ from recvault.adapters.database.tables_log import (
     audit_tiles,
 )
 from recvault.adapters.database.tables_notices import alarms, invitations, mails
+from recvault.adapters.database.tables_passkeys import approval_assertions, passkey_challenges, passkeys
 from recvault.adapters.database.tables_register import (
     agent_memberships,
     agents,
@@ -58,6 +59,7 @@ __all__ = [
     "agent_memberships",
     "agents",
     "alarms",
+    "approval_assertions",
     "attention",
     "audit_checkpoints",
     "audit_ended",
@@ -85,6 +87,8 @@ __all__ = [
     "mails",
     "metadata",
     "overrides",
+    "passkey_challenges",
+    "passkeys",
     "period_keys",
     "playback_grants",
     "policies",
