@@ -303,9 +303,7 @@ def listening_limits(parts: Parts) -> ListeningLimits:
         database=parts.database,
         clock=parts.clock,
         limits=Limits(opens_per_hour=access.opens_per_hour, looks_per_hour=access.searches_per_hour),
-        unusual=UnusualRule(
-            least=access.unusual_opens, times=access.unusual_times, customers=access.unusual_customers
-        ),
+        unusual=UnusualRule(least=access.unusual_opens, times=access.unusual_times, customers=access.unusual_customers),
     )
 
 

@@ -23,6 +23,7 @@ from recvault.domain.ports.database.evidence import Destructions, Holds, PeriodK
 from recvault.domain.ports.database.grants import Authorisations, Listening, Reviews
 from recvault.domain.ports.database.log import AuditLog
 from recvault.domain.ports.database.notices import Invitations, Notices
+from recvault.domain.ports.database.passkeys import Passkeys
 from recvault.domain.ports.database.register import Register
 from recvault.domain.ports.database.restoration import Restoration
 from recvault.domain.ports.database.retention import RetentionRecords
@@ -40,6 +41,7 @@ __all__ = [
     "Judge",
     "Listening",
     "Notices",
+    "Passkeys",
     "PeriodKeys",
     "Policies",
     "Proposals",
@@ -88,6 +90,8 @@ class UnitOfWork(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def sessions(self) -> Sessions: ...
+    @property
+    def passkeys(self) -> Passkeys: ...
     @property
     def policies(self) -> Policies: ...
     @property
