@@ -15,6 +15,7 @@ from recvault.adapters.database.destructions import SqlDestructions
 from recvault.adapters.database.holds import SqlHolds
 from recvault.adapters.database.invitations import SqlInvitations
 from recvault.adapters.database.notices import SqlNotices
+from recvault.adapters.database.passkeys import SqlPasskeys
 from recvault.adapters.database.period_keys import SqlPeriodKeys
 from recvault.adapters.database.policies import SqlPolicies
 from recvault.adapters.database.proposals import SqlProposals
@@ -87,6 +88,11 @@ class SqlUnitOfWork:
     def sessions(self) -> SqlSessions:
         """Sessions and API tokens of people."""
         return SqlSessions(self._session)
+
+    @cached_property
+    def passkeys(self) -> SqlPasskeys:
+        """Passkeys, challenges, assertions over approvals."""
+        return SqlPasskeys(self._session)
 
     @cached_property
     def policies(self) -> SqlPolicies:
