@@ -115,6 +115,12 @@ class Act(StrEnum):
     PASSKEY_REFUSED = "account:passkey:refused"
     PROPOSAL_EXPIRED = "approval:proposal:expired"
     ASSERTION_BROKEN = "approval:proposal:assertion-broken"
+    IDENTITY_LINKED = "account:identity:linked"
+    IDENTITY_UNLINKED = "account:identity:unlinked"
+    ISSUERS_CHANGED = "account:issuer:changed"
+    BREAK_GLASS_MARKED = "account:break-glass:marked"
+    BREAK_GLASS_UNMARKED = "account:break-glass:unmarked"
+    BREAK_GLASS_USED = "account:break-glass:used"
     TREE_BEGUN = "log:tree:begun"
     LOG_CONTINUED = "log:tree:continued"
     ENTRIES_ENDED = "log:entries:ended"
@@ -122,6 +128,14 @@ class Act(StrEnum):
     WITNESS_REFUSED = "log:witness:refused"
     CONFIGURATION_CHANGED = "system:configuration:changed"
     CLOCK_JUMPED = "system:clock:jumped"
+    FACTS_SEALED = "policy:facts:sealed"
+    LEDGER_LOSS_ACCEPTED = "ledger:end:loss-accepted"
+    SIGN_IN_REFUSED = "account:session:sign-in-refused"
+    FACTOR_FAILED = "account:session:factor-failed"
+    FACTOR_ADDED = "account:factor:added"
+    FACTOR_REMOVED = "account:factor:removed"
+    FACTORS_RESET = "account:factor:reset"
+    RECOVERY_RENEWED = "account:factor:recovery-renewed"
 
 
 MOVES_ENDS = frozenset(act for act in Act if act.startswith("communication:retention:"))

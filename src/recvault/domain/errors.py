@@ -40,6 +40,16 @@ class NotAuthenticated(RecvaultError):
     code = "not-authenticated"
 
 
+class TooManyAttempts(RecvaultError):
+    """Too many wrong passwords or codes; ``wait``: how long nothing more is tried."""
+
+    code = "too-many-attempts"
+
+    def __init__(self, wait: timedelta) -> None:
+        self.seconds = max(1, -(-wait // timedelta(seconds=1)))
+        super().__init__(f"there were too many wrong attempts; wait {self.seconds} seconds, then try again")
+
+
 class Forbidden(RecvaultError):
     """The credential is valid, the act is not allowed to it. ``reason``: the permission table's code for why, if it was the
     table that refused."""

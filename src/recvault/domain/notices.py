@@ -63,12 +63,14 @@ class QueuedMail:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invitation:
-    """The right to set one person's password, once: ``hash`` is SHA-256 of the random secret in the link."""
+    """The right to set one person's password, once: ``hash`` is SHA-256 of the random secret in the link.
+    ``resets_factors``: using it takes the person's second factors away as well."""
 
     hash: bytes
     user_id: str
     created_at: datetime
     expires_at: datetime
+    resets_factors: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

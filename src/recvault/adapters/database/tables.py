@@ -10,6 +10,7 @@ from recvault.adapters.database.tables_approvals import forecasts, proposals, su
 from recvault.adapters.database.tables_communications import (
     ERASED,
     attention,
+    claims,
     communications,
     key_departures,
     period_keys,
@@ -27,6 +28,12 @@ from recvault.adapters.database.tables_evidence import (
     hold_items,
     holds,
     ledger_head,
+)
+from recvault.adapters.database.tables_federation import (
+    break_glass,
+    federated_identities,
+    federated_sessions,
+    federated_sign_ins,
 )
 from recvault.adapters.database.tables_log import (
     audit_checkpoints,
@@ -52,6 +59,7 @@ from recvault.adapters.database.tables_register import (
     users,
 )
 from recvault.adapters.database.tables_retention import ending_items, endings, overrides
+from recvault.adapters.database.tables_sign_in import change_notices, recovery_codes, sign_in_attempts, totp
 
 __all__ = [
     "ERASED",
@@ -68,6 +76,9 @@ __all__ = [
     "audit_tiles",
     "authorisations",
     "batch_certificates",
+    "break_glass",
+    "change_notices",
+    "claims",
     "communications",
     "contact_persons",
     "contact_points",
@@ -76,6 +87,9 @@ __all__ = [
     "destructions",
     "ending_items",
     "endings",
+    "federated_identities",
+    "federated_sessions",
+    "federated_sign_ins",
     "forecasts",
     "hold_items",
     "holds",
@@ -94,15 +108,18 @@ __all__ = [
     "policies",
     "proposals",
     "purposes",
+    "recovery_codes",
     "releases",
     "role_grant_scopes",
     "role_grants",
     "settings",
+    "sign_in_attempts",
     "sources",
     "streams",
     "suspensions",
     "tags",
     "tokens",
+    "totp",
     "users",
     "wrapped_by",
 ]

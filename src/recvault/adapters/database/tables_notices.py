@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -65,6 +66,7 @@ class InvitationColumns(TypedColumns):
     user_id: Named[str] = Column(TEXT, ForeignKey(users.c.id, ondelete="CASCADE"))
     created_at: Named[datetime] = Column(Moment)
     expires_at: Named[datetime] = Column(Moment)
+    resets_factors: Named[bool] = Column(Boolean)
 
 
 invitations = Table("invitations", metadata, InvitationColumns, UniqueConstraint("user_id"))

@@ -8,10 +8,13 @@ from functools import cached_property
 
 from recvault.adapters.database.access_records import SqlAuthorisations, SqlListening, SqlReviews
 from recvault.adapters.database.accounts import SqlAccounts
+from recvault.adapters.database.attempts import SqlAttempts
 from recvault.adapters.database.audit import SqlAuditLog
 from recvault.adapters.database.brakes import SqlBrakes
 from recvault.adapters.database.communications import SqlCommunications
 from recvault.adapters.database.destructions import SqlDestructions
+from recvault.adapters.database.factors import SqlFactors
+from recvault.adapters.database.federation import SqlFederation
 from recvault.adapters.database.holds import SqlHolds
 from recvault.adapters.database.invitations import SqlInvitations
 from recvault.adapters.database.notices import SqlNotices
@@ -93,6 +96,21 @@ class SqlUnitOfWork:
     def passkeys(self) -> SqlPasskeys:
         """Passkeys, challenges, assertions over approvals."""
         return SqlPasskeys(self._session)
+
+    @cached_property
+    def factors(self) -> SqlFactors:
+        """Second factors, and notices about them."""
+        return SqlFactors(self._session)
+
+    @cached_property
+    def attempts(self) -> SqlAttempts:
+        """Counters of failed sign-ins."""
+        return SqlAttempts(self._session)
+
+    @cached_property
+    def federation(self) -> SqlFederation:
+        """People of issuers, sign-ins under way, break-glass accounts."""
+        return SqlFederation(self._session)
 
     @cached_property
     def policies(self) -> SqlPolicies:

@@ -19,6 +19,7 @@ EXIT_CODES: tuple[tuple[type[errors.RecvaultError], int], ...] = (
     (errors.InvalidInput, USAGE),
     (errors.NotFound, REFUSED),
     (errors.NotAuthenticated, REFUSED),
+    (errors.TooManyAttempts, TRY_AGAIN),
     (errors.Forbidden, REFUSED),
     (errors.Destroyed, REFUSED),
     (errors.Conflict, REFUSED),

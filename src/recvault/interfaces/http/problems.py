@@ -21,6 +21,7 @@ STATUS: tuple[tuple[type[errors.RecvaultError], int], ...] = (
     (errors.ContentMismatch, 422),
     (errors.InvalidInput, 422),
     (errors.NotAuthenticated, 401),
+    (errors.TooManyAttempts, 429),
     (errors.Forbidden, 403),
     (errors.LimitReached, 429),
     (errors.Destroyed, 410),
@@ -44,6 +45,7 @@ TITLES = {
     413: "Too large",
     416: "Range not satisfiable",
     422: "Not understood",
+    429: "Too many attempts",
     429: "Enough for now",
     500: "Internal fault",
     502: "The store contradicts the index",
@@ -89,6 +91,8 @@ async def _of_recvault(request: Request, error: Exception) -> Response:
     response = problem(status, error.code, str(error), request, extra)
     if isinstance(error, errors.LimitReached):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, errors.TooManyAttempts):
+        response.headers["Retry-After"] = str(error.seconds)
     if isinstance(error, errors.RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{error.length}"
     return response

@@ -20,6 +20,8 @@ from recvault.domain.ports.database.approvals import Proposals
 from recvault.domain.ports.database.brakes import Brakes
 from recvault.domain.ports.database.communications import Communications
 from recvault.domain.ports.database.evidence import Destructions, Holds, PeriodKeys
+from recvault.domain.ports.database.factors import Attempts, Factors
+from recvault.domain.ports.database.federation import Federation
 from recvault.domain.ports.database.grants import Authorisations, Listening, Reviews
 from recvault.domain.ports.database.log import AuditLog
 from recvault.domain.ports.database.notices import Invitations, Notices
@@ -30,12 +32,15 @@ from recvault.domain.ports.database.retention import RetentionRecords
 
 __all__ = [
     "Accounts",
+    "Attempts",
     "AuditLog",
     "Authorisations",
     "Brakes",
     "Communications",
     "Database",
     "Destructions",
+    "Factors",
+    "Federation",
     "Holds",
     "Invitations",
     "Judge",
@@ -92,6 +97,12 @@ class UnitOfWork(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def passkeys(self) -> Passkeys: ...
+    @property
+    def factors(self) -> Factors: ...
+    @property
+    def attempts(self) -> Attempts: ...
+    @property
+    def federation(self) -> Federation: ...
     @property
     def policies(self) -> Policies: ...
     @property
