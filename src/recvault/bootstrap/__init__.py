@@ -19,6 +19,7 @@ from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.root_keyfile import make_directory
 from recvault.adapters.system import SystemClock, SystemEntropy
 from recvault.bootstrap.brakes import braking
+from recvault.bootstrap.granting import granting
 from recvault.bootstrap.keys import open_keyring, open_root_key, write_first_kit
 from recvault.bootstrap.parts import (
     migrate_schema,
@@ -55,9 +56,11 @@ from recvault.domain.ports.system import Clock, Entropy
 from recvault.services import certificates as certificate_service
 from recvault.services import ledger as ledger_service
 from recvault.services.access import Access
+from recvault.services.access_review import AccessReview
 from recvault.services.accounts import Accounts
 from recvault.services.approvals import Approvals
 from recvault.services.audit_log import AuditLog
+from recvault.services.authorisations import Authorisations
 from recvault.services.backup import Backups
 from recvault.services.backup_files import SealedBackups
 from recvault.services.brakes import Brakes
@@ -66,12 +69,14 @@ from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
 from recvault.services.forecast import ForecastGuard
 from recvault.services.gauges import Gauges
+from recvault.services.grants import Grants
 from recvault.services.holds import Holds
 from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.invitations import Invitations
 from recvault.services.key_ends import KeyEnds
 from recvault.services.keys_ahead import KeysAhead
 from recvault.services.ledger import Ledger
+from recvault.services.listening_limits import ListeningLimits
 from recvault.services.mailing import Mailing
 from recvault.services.notices import Notices
 from recvault.services.period_keys import PeriodKeys
@@ -147,6 +152,10 @@ class Archive:
     accounts: Accounts
     sources: Sources
     sessions: Sessions
+    grants: Grants
+    authorisations: Authorisations
+    listening: ListeningLimits
+    access_review: AccessReview
     certificates: Certificates
     gauges: Gauges
     mailing: Mailing
@@ -242,7 +251,11 @@ def assemble(
     brakes = braking(parts, base)
     numbers, entering = gauges(parts, custody), sessions(parts, base)
     ending, sweeping = purge(parts, base, custody, brakes.brakes), sweeper(parts, base)
-    told = telling(parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None)
+    who = granting(parts, base, entering)
+    told = telling(
+        parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None,
+        more=who.alarms.sights,
+    )  # fmt: skip
     return Archive(
         config=config,
         clock=clock,
@@ -269,7 +282,7 @@ def assemble(
         ingest=ingest(parts, base, custody),
         retrieval=retrieval(parts, base),
         holds=custody.holds,
-        approvals=approvals(parts, base, custody, brakes.suspensions),
+        approvals=approvals(parts, base, custody, brakes.suspensions, who.handlers),
         training=Training(database=database, audit=base.audit, clock=clock),
         purge=ending,
         stopped=stopped(parts, base, custody),
@@ -284,6 +297,10 @@ def assemble(
         accounts=accounts(parts, base, entering),
         sources=sources(parts, base),
         sessions=entering,
+        grants=who.grants,
+        authorisations=who.authorisations,
+        listening=who.listening,
+        access_review=who.review,
         certificates=custody.certificates,
         gauges=numbers,
         mailing=told.mailing,

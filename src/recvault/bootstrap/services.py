@@ -5,6 +5,7 @@ A new service goes into the group whose parts it needs; nothing here opens or de
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
@@ -225,9 +226,16 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     )
 
 
-def approvals(parts: Parts, base: Foundation, custody: Custody, suspensions: Suspensions) -> Approvals:
-    """What takes a second person; every kind of proposal has its handler here."""
+def approvals(
+    parts: Parts,
+    base: Foundation,
+    custody: Custody,
+    suspensions: Suspensions,
+    more: Mapping[ProposalKind, Handler],
+) -> Approvals:
+    """What takes a second person; every kind of proposal has its handler here or in ``more``."""
     handlers: dict[ProposalKind, Handler] = {
+        **more,
         ProposalKind.RELEASE_HOLD: custody.holds.carry_out_release,
         ProposalKind.SWEEP_AFTER_RESTORE: custody.restore.sweep_again,
         ProposalKind.EXTEND_SUSPENSION: suspensions.carry_out_extension,

@@ -11,7 +11,9 @@ from recvault.adapters.credentials import Argon2Hasher
 from recvault.adapters.mail import PrintedMail, SmtpMail, SmtpSettings
 from recvault.bootstrap.services import Foundation, Parts
 from recvault.config import Config, read_secret
+from recvault.domain.ports.database import UnitOfWork
 from recvault.domain.ports.mail import Mail
+from recvault.services.alarms import Sights
 from recvault.services.gauges import Gauges
 from recvault.services.invitations import Invitations
 from recvault.services.mailing import Mailing
@@ -31,9 +33,15 @@ class Telling:
 
 
 def telling(
-    parts: Parts, base: Foundation, gauges: Gauges, *, mail: Mail | None, suspended: Callable[[datetime], bool]
+    parts: Parts,
+    base: Foundation,
+    gauges: Gauges,
+    *,
+    mail: Mail | None,
+    suspended: Callable[[datetime], bool],
+    more: Callable[[UnitOfWork, datetime], Sights],
 ) -> Telling:
-    """On the mail server of the configuration, or on ``mail``."""
+    """On the mail server of the configuration, or on ``mail``; ``more`` looks for what else people should hear of."""
     config = parts.config
     printed = not config.mail.host
     mailing = Mailing(
@@ -61,6 +69,7 @@ def telling(
                 backups=config.backup.directory is not None,
             ),
             suspended=suspended,
+            more=more,
         ),
         invitations=Invitations(
             database=parts.database,

@@ -28,6 +28,10 @@ class AlarmCode(StrEnum):
     POLICY_UNSIGNED = "policy-unsigned"
     DESTRUCTION_SUSPENDED = "destruction-suspended"
     DECIDED_ALONE = "decided-by-one-person"
+    ROLES_APPROVED = "roles-approved"
+    BREAK_GLASS = "break-glass"
+    UNUSUAL_LISTENING = "unusual-listening"
+    REVIEW_DUE = "access-review"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

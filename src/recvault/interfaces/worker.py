@@ -132,6 +132,7 @@ class Worker:
             Tick(name="arrivals", trigger=_every(rhythm.arrivals), act=self._arrivals, quiet=True),
             Tick(name="reconcile", trigger=_every(rhythm.daily), act=self._reconcile),
             Tick(name="recheck", trigger=_every(rhythm.daily), act=self._recheck, destroys=True),
+            Tick(name="listening", trigger=_every(rhythm.daily), act=self._listening, quiet=True),
             Tick(name="edge-keys", trigger=_every(rhythm.daily), act=self._edge_keys),
             Tick(name="notices", trigger=_every(rhythm.noticing), act=self._notices, quiet=True),
             Tick(name="digest", trigger=_every(rhythm.digesting), act=self._digest, quiet=True),
@@ -268,6 +269,9 @@ class Worker:
 
     def _recheck(self) -> Outcome:
         return {"came_back": len(self._archive.purge.recheck())}
+
+    def _listening(self) -> Outcome:
+        return {"counts_forgotten": self._archive.listening.forget()}
 
     def _edge_keys(self) -> Outcome:
         return {"retired": self._archive.edge_keys.retire()}

@@ -88,6 +88,22 @@ FI = Words(
             "Yksi henkilö on päättänyt yksin asioita, jotka toteutetaan viiveen jälkeen: {count}.",
             "katso ne: recvault approval list --as NIMI; hyväksyjä voi hylätä, ehdottaja perua",
         ),
+        "roles-approved": (
+            "Rooleja, joilla pääsee sisältöön tai hyväksymään, tulee pian voimaan: {count}.",
+            "katso ne: recvault approval list --as NIMI; hyväksyjä voi hylätä, ehdottaja perua ennen sitä",
+        ),
+        "break-glass": (
+            "Hätäpääsy on voimassa. Näin monta: {count}.",
+            "katso, kenellä ja miksi: recvault approval list --decided --as NIMI; se päättyy itsestään",
+        ),
+        "unusual-listening": (
+            "Tänään on kuunneltu tavallista paljon enemmän. Näin monta henkilöä: {count}.",
+            "katso, ketkä ja mihin tarkoitukseen: recvault review --as NIMI viikon päätyttyä, sitä ennen valvontaloki",
+        ),
+        "access-review": (
+            "Viikon pääsyraportti on valmis. Vahvistamatta tiiminvetäjiltä: {count}.",
+            "tiiminvetäjä katsoo sen työpöydällä (Pääsyn seuranta) tai komennolla 'recvault review' ja vahvistaa",
+        ),
     },
     tasks={
         "stopped_because": ("Tuhoaminen pysähtyi ennen alkuaan.", "katso syy: recvault purge --dry-run"),
@@ -186,6 +202,22 @@ EN = Words(
         "decided-by-one-person": (
             "One person has decided alone what is carried out after a delay: {count}.",
             "look at it: recvault approval list --as NAME; an approver refuses it, its proposer withdraws it",
+        ),
+        "roles-approved": (
+            "Roles that reach content or approve begin soon: {count}.",
+            "look at them: recvault approval list --as NAME; until then an approver refuses, the proposer withdraws",
+        ),
+        "break-glass": (
+            "Break-glass access is open: {count}.",
+            "see whose and why: recvault approval list --decided --as NAME; it ends by itself",
+        ),
+        "unusual-listening": (
+            "Today somebody listened much more than usual. People: {count}.",
+            "see who and why: recvault review --as NAME when the week is over, before that the audit log",
+        ),
+        "access-review": (
+            "The week's access review is ready. Team leads who have not confirmed it: {count}.",
+            "a team lead looks at it at the desk (Access review) or with 'recvault review', and confirms it",
         ),
     },
     tasks={

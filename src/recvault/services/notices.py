@@ -51,7 +51,7 @@ class Look:
 
 
 class Notices:
-    """Looks and tells. ``suspended``: whether somebody has suspended destruction."""
+    """Looks and tells. ``suspended``: whether somebody has suspended destruction; ``more``: what else is to be told."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Notices:
         clock: Clock,
         settings: NoticeSettings,
         suspended: Callable[[datetime], bool],
+        more: Callable[[UnitOfWork, datetime], Sights],
     ) -> None:
         self._database = database
         self._mailing = mailing
@@ -69,6 +70,7 @@ class Notices:
         self._clock = clock
         self._settings = settings
         self._suspended = suspended
+        self._more = more
         self._words = notice_texts.LANGUAGES[settings.language]
         self._gone: Alarm | None = None
 
@@ -86,6 +88,7 @@ class Notices:
             self._after_database(unit)
             seen = alarms.of_gauges(values, attention_limit=self._settings.attention_limit)
             seen |= alarms.of_rows(unit, now, suspended=suspended, backups=self._settings.backups)
+            seen |= self._more(unit, now)
             seen |= alarms.of_tasks(tasks, now)
             if suspended or alarms.is_unsigned(unit):
                 seen = alarms.without_stops(seen)

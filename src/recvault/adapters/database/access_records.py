@@ -16,6 +16,8 @@ from sqlalchemy import ColumnElement, Row, delete, func, select, update
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.tables_access import access_reviews, authorisations, listened_customers, listening
+from recvault.adapters.database.tables_register import tokens
+from recvault.adapters.database.types import Moment
 from recvault.domain.approvals import ProposalKind
 from recvault.domain.grants import Authorisation
 from recvault.domain.listening import Counted, Day, day_of
@@ -153,6 +155,11 @@ class SqlReviews:
             .order_by(access_reviews.c.confirmed_at, access_reviews.c.reviewer)
         )
         return [Confirmation(**row._mapping) for row in rows]
+
+    def last_used(self) -> dict[str, datetime]:
+        """See the port."""
+        asked = select(tokens.c.user_id, func.max(tokens.c.last_used_at, type_=Moment()).label("at"))
+        return {row.user_id: row.at for row in self._session.rows(asked.group_by(tokens.c.user_id))}
 
 
 def _authorisation(row: Row[Any]) -> Authorisation:

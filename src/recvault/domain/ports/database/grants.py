@@ -74,3 +74,6 @@ class Reviews(Protocol):
 
     def of_week(self, week: str) -> list[Confirmation]:
         """Who confirmed, in order of time."""
+
+    def last_used(self) -> dict[str, datetime]:
+        """When each account was last used, by session or token, those that ended too."""
