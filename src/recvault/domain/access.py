@@ -99,12 +99,14 @@ class Scope:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
-    """One role of one account, from inclusive, until exclusive (UTC; None is open)."""
+    """One role of one account, from inclusive, until exclusive (UTC; None is open). ``origin``: ``oidc:NAME`` when an issuer
+    gave it, which also takes it away; None when it was given here."""
 
     role: Role
     scope: Scope = Scope()
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    origin: str | None = None
 
     def live(self, now: datetime) -> bool:
         """Whether the grant counts at ``now``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,7 @@ _SHARED_SOURCE = select(sources).where(sources.c.id == bindparam("source", type_
 _PLAYBACK = select(playback_grants).where(playback_grants.c.hash == bindparam("hash"))
 _USERS: Select[Any] = select(
     *(users.c[name] for name in _USER),
-    *(role_grants.c[name] for name in ("position", "role", "scope_kind", "valid_from", "valid_until")),
+    *(role_grants.c[name] for name in ("position", "role", "scope_kind", "valid_from", "valid_until", "origin")),
     role_grant_scopes.c.value,
     agents.c.valid_until.label("agent_until"),
 ).select_from(
@@ -93,7 +93,7 @@ class SqlAccounts:
     def add_user(self, user: User) -> None:
         """See the port."""
         self._session.insert(users, {name: getattr(user, name) for name in _USER})
-        self._insert_grants(user)
+        self.insert_grants(user.id, user.grants)
 
     def put_user(self, user: User) -> None:
         """See the port. NotFound when unknown; Conflict when another has the name."""
@@ -102,7 +102,7 @@ class SqlAccounts:
             raise missing("user")
         for table in (role_grant_scopes, role_grants):
             self._session.change(delete(table).where(table.c.user_id == user.id))
-        self._insert_grants(user)
+        self.insert_grants(user.id, user.grants)
 
     def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
         """See the port."""
@@ -162,10 +162,11 @@ class SqlAccounts:
             )
         )
 
-    def _insert_grants(self, user: User) -> None:
+    def insert_grants(self, user_id: str, given: Sequence[Grant], *, first: int = 0) -> None:
+        """Stores roles of a person in places from ``first`` on, which must be free."""
         grants, scopes = [], []
-        for position, grant in enumerate(user.grants):
-            place = {"user_id": user.id, "position": position}
+        for position, grant in enumerate(given, start=first):
+            place = {"user_id": user_id, "position": position}
             grants.append(
                 place
                 | {
@@ -173,6 +174,7 @@ class SqlAccounts:
                     "scope_kind": grant.scope.kind.value,
                     "valid_from": grant.valid_from,
                     "valid_until": grant.valid_until,
+                    "origin": grant.origin,
                 }
             )
             scopes += [place | {"value": value} for value in sorted(grant.scope.values)]
@@ -210,4 +212,5 @@ def _grant(row: Row[Any], values: frozenset[str]) -> Grant:
         scope=Scope(kind=ScopeKind(row.scope_kind), values=values),
         valid_from=row.valid_from,
         valid_until=row.valid_until,
+        origin=row.origin,
     )

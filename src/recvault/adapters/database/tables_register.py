@@ -142,6 +142,7 @@ class RoleGrantColumns(TypedColumns):
     scope_kind: Named[str] = Column(TEXT)
     valid_from: Named[datetime | None] = Column(Moment)
     valid_until: Named[datetime | None] = Column(Moment)
+    origin: Named[str | None] = Column(TEXT)
 
 
 role_grants = Table("role_grants", metadata, RoleGrantColumns, one_of("role", Role), one_of("scope_kind", ScopeKind))
