@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from recvault.adapters.database import SqlDatabase
+from recvault.adapters.database.tables import claims
 from recvault.domain.destruction import DueItem
 from recvault.domain.errors import Conflict, NotFound
 from tests.contract import database_kit as kit
@@ -252,10 +254,36 @@ def test_two_workers_never_claim_the_same_row(database: SqlDatabase) -> None:
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_rows_that_another_locks_are_skipped_without_waiting(database: SqlDatabase) -> None:
+def test_claims_that_another_locks_are_skipped_without_waiting(database: SqlDatabase) -> None:
+    """A worker that is slow with its step, past its lease, holds up nobody."""
     kit.add(database, communication(1, destroy_at=NOW), communication(2, destroy_at=NOW))
+    slow = claim(database, limit=1)
+    with database.begin() as unit:
+        assert unit.communications.still_claimed(slow, "w1") == slow
+        assert ids(Aside(lambda: claim(database, "w2", at=2 * DAY)).join()) == [name(2)]
+        unit.commit()
+    assert claim(database, "w2", at=2 * DAY) == [DueItem(communication_id=name(1), state="stored", fence=2)]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_claiming_waits_for_no_row_that_another_locks(database: SqlDatabase) -> None:
+    """What a hold or an event has locked is looked at again, locked, before it is destroyed."""
+    kit.add(database, communication(1, destroy_at=NOW))
     with database.begin() as unit:
         unit.communications.lock([name(1)])
-        assert ids(Aside(lambda: claim(database)).join()) == [name(2)]
+        assert ids(Aside(lambda: claim(database)).join()) == [name(1)]
         unit.commit()
-    assert ids(claim(database)) == [name(1)]
+
+
+def test_a_claim_goes_with_its_row_and_stays_when_it_was_given_back(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW), communication(2, destroy_at=NOW))
+    mine = claim(database)
+    with database.begin() as unit:
+        unit.communications.release_claims([name(2)], "w1")
+        unit.communications.shred(mine[:1], worker="w1")
+        unit.communications.remove(mine[:1], worker="w1")
+        unit.commit()
+    with database.schema_reading() as connection:
+        left = connection.execute(select(claims)).all()
+    assert [tuple(row) for row in left] == [(name(2), None, None, 1)]

@@ -1,9 +1,8 @@
 """What is due for destruction, who works on it, and the taking away itself.
 
-Invariants: a row that a hold covers is neither claimed nor counted as due; each claim raises the fence, and
-shredding and removing demand worker and fence in the statement that writes, so that a worker whose claim was
-taken over cannot act. The hold that arrives between claim and shred is the journey's to find, under the guard
-rows (rule 3).
+Invariants: a row that a hold covers is neither claimed nor counted as due; shredding and removing demand worker and
+fence of the claim (:mod:`claims`) in the statement that writes, so that a worker whose claim was taken over cannot act. The
+hold that arrives between claim and shred is the journey's to find, under the guard rows (rule 3).
 """
 
 from __future__ import annotations
@@ -12,14 +11,29 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Update, and_, bindparam, delete, exists, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from recvault.adapters.database.bulk import FEW, fenced
+from recvault.adapters.database.claims import Claims, is_claimed
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import (
     ERASED,
     attention,
+    claims,
     communications,
     hold_items,
     holds,
@@ -34,7 +48,7 @@ from recvault.domain.destruction import DueItem
 from recvault.domain.errors import Conflict
 from recvault.domain.ports.objects import ObjectVersion
 
-_c = communications.c
+_c, _k = communications.c, claims.c
 
 
 def _held() -> ColumnElement[bool]:
@@ -63,40 +77,28 @@ class DueWork:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._claims = Claims(session)
 
     def claim_due(self, *, now: datetime, limit: int, worker: str, lease_until: datetime) -> list[DueItem]:
         """See the port. A row whose lease ends exactly at ``now`` is free."""
-        free = self._free(_c.state == State.DESTROYING.value, now=now, limit=limit)
+        self._claims.take_turns()
+        left = self._free(_c.state == State.DESTROYING.value, now=now, limit=limit)
+        free = dict.fromkeys(left, State.DESTROYING.value)
         if len(free) < limit:
-            free += self._free(_due(now), now=now, limit=limit - len(free))
-        claimed: list[DueItem] = []
-        for batch in batches(free):
-            rows = self._session.rows(
-                update(communications)
-                .where(self._session.among(_c.id, batch))
-                .values(claimed_by=worker, lease_until=lease_until, fence=_c.fence + 1)
-                .returning(_c.id, _c.state, _c.fence)
-            )
-            claimed += [DueItem(communication_id=row.id, state=row.state, fence=row.fence) for row in rows]
-        return sorted(claimed, key=lambda item: item.communication_id)
+            free |= dict.fromkeys(self._free(_due(now), now=now, limit=limit - len(free)), State.STORED.value)
+        return self._claims.take(free, worker=worker, lease_until=lease_until)
 
     def release_claims(self, communication_ids: Collection[str], worker: str) -> None:
         """Those that are still the worker's."""
-        for batch in batches(communication_ids):
-            self._session.change(
-                update(communications)
-                .where(self._session.among(_c.id, batch), _c.claimed_by == worker)
-                .values(claimed_by=None, lease_until=None)
-            )
+        self._claims.give_back(communication_ids, worker)
 
     def stop(self, communication_id: str, reason: str) -> None:
         """Also gives its claim back. NotFound when there is no row."""
         if not self._session.change(
-            update(communications)
-            .where(_c.id == communication_id)
-            .values(stopped_reason=reason, claimed_by=None, lease_until=None)
+            update(communications).where(_c.id == communication_id).values(stopped_reason=reason)
         ):
             raise missing("communication")
+        self._claims.give_back([communication_id])
 
     def unstop(self, communication_id: str) -> bool:
         """See the port."""
@@ -118,6 +120,7 @@ class DueWork:
     def remove(self, items: Collection[DueItem], *, worker: str) -> None:
         """Everything that belongs to the rows goes with them."""
         self._claimed(delete(communications).where(_c.state == State.DESTROYING.value), items, worker)
+        self._claims.remove([item.communication_id for item in items])
 
     def count_due(self, now: datetime) -> int:
         """Stored, due, not held, not stopped; those under a lease count, those already shredded do not."""
@@ -135,36 +138,25 @@ class DueWork:
 
     def _free(self, condition: ColumnElement[bool], *, now: datetime, limit: int) -> list[str]:
         """One kind of work at a time, in the order of the index: ties, a night's calls of one moment, in that of their
-        names. Takes the locks, never waits for one."""
+        names."""
         return self._session.column(
             select(_c.id)
             .where(
                 condition,
                 _c.stopped_reason.is_(None),
-                or_(_c.lease_until.is_(None), _c.lease_until <= now),
+                not_(is_claimed(now)),
             )
             .order_by(_c.destroy_at, _c.id)
             .limit(limit)
-            .with_for_update(skip_locked=True, of=communications)
         )
 
     def renew_claims(self, items: Collection[DueItem], worker: str, lease_until: datetime) -> None:
         """See the port."""
-        self._each(update(communications).values(lease_until=lease_until), items, worker)
+        self._claims.renew(items, worker, lease_until)
 
     def still_claimed(self, items: Collection[DueItem], worker: str) -> list[DueItem]:
         """See the port."""
-        fences = {item.communication_id: item for item in items}
-        found: list[DueItem] = []
-        for batch in batches(fences):
-            rows = self._session.rows(
-                select(_c.id, _c.fence)
-                .where(self._session.among(_c.id, batch), _c.claimed_by == worker)
-                .order_by(_c.id)
-                .with_for_update(of=communications)
-            )
-            found += [fences[row.id] for row in rows if fences[row.id].fence == row.fence]
-        return found
+        return self._claims.live(items, worker)
 
     def objects_of(self, communication_ids: Collection[str]) -> list[ObjectVersion]:
         """See the port."""
@@ -190,11 +182,11 @@ class DueWork:
         """Each row by its own fence; how many rows it was."""
         if not items:
             return 0
-        mine = _c.claimed_by == literal(worker)
+        mine = (_k.communication_id == _c.id, _k.worker == literal(worker))
         if self._session.on_postgresql and len(items) >= FEW:
             claimed = fenced(items)
-            return self._session.change(statement.where(mine, _c.id == claimed.c.item, _c.fence == claimed.c.fence))
+            return self._session.change(statement.where(*mine, _c.id == claimed.c.item, _k.fence == claimed.c.fence))
         return self._session.change(
-            statement.where(mine, _c.id == bindparam("item"), _c.fence == bindparam("item_fence")),
+            statement.where(_c.id == bindparam("item"), exists().where(*mine, _k.fence == bindparam("item_fence"))),
             [{"item": item.communication_id, "item_fence": item.fence} for item in items],
         )

@@ -4,6 +4,7 @@ share.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, Index, MetaData, text
@@ -25,6 +26,13 @@ def one_of(column: str, allowed: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({values})", name=column)
 
 
-def index_where(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """A partial index, on both databases."""
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+def index_where(name: str, *columns: str, where: str, unique: bool = False, include: Sequence[str] = ()) -> Index:
+    """A partial index, on both databases; on PostgreSQL it carries the columns of ``include`` besides."""
+    return Index(
+        name,
+        *columns,
+        unique=unique,
+        sqlite_where=text(where),
+        postgresql_where=text(where),
+        postgresql_include=list(include),
+    )

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, select, true, update
 
+from recvault.adapters.database.claims import Claims
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import communications
 from recvault.domain.communication import Awaiting, State
@@ -59,15 +60,13 @@ class SqlRestoration:
     def claim(self, communication_ids: Collection[str], *, worker: str, lease_until: datetime) -> list[DueItem]:
         """See the port. A worker that claimed them before the restore does not exist any more in this database's life."""
         claimed: list[DueItem] = []
+        held = Claims(self._session)
+        held.take_turns()
         for batch in batches(communication_ids):
-            rows = self._session.rows(
-                update(communications)
-                .where(_c.id.in_(batch), _c.awaiting_purge == Awaiting.DESTROYED.value, _c.state == State.STORED.value)
-                .values(claimed_by=worker, lease_until=lease_until, fence=_c.fence + 1)
-                .returning(_c.id, _c.state, _c.fence)
-            )
-            claimed += [DueItem(communication_id=row.id, state=row.state, fence=row.fence) for row in rows]
-        return sorted(claimed, key=lambda item: item.communication_id)
+            waiting = (_c.awaiting_purge == Awaiting.DESTROYED.value, _c.state == State.STORED.value)
+            found = self._session.column(select(_c.id).where(_c.id.in_(batch), *waiting).with_for_update())
+            claimed += held.take(dict.fromkeys(found, State.STORED.value), worker=worker, lease_until=lease_until)
+        return claimed
 
     def forget_source_ref(self, communication_id: str) -> None:
         """See the port."""

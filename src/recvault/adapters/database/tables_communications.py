@@ -107,10 +107,9 @@ class CommunicationColumns(TypedColumns):
     case_closed_at: Named[datetime | None] = Column(Moment)
     relationship_ended_at: Named[datetime | None] = Column(Moment)
     stopped_reason: Named[str | None] = Column(TEXT)
-    claimed_by: Named[str | None] = Column(TEXT)
-    lease_until: Named[datetime | None] = Column(Moment)
-    fence: Named[int] = Column(BigInteger, server_default=text("0"))
     awaiting_purge: Named[str | None] = Column(TEXT)
+    facts_version: Named[int] = Column(Integer, server_default=text("1"))
+    facts_digest: Named[bytes | None] = Column(LargeBinary)
 
 
 # Columns that a shredded row has lost: everything that opens the content or could point to a person.
@@ -135,7 +134,8 @@ communications = Table(
         f"(state = 'stored' AND {_OPENABLE}) OR (state = 'destroying' AND started_at = stored_at AND {_BARE})",
         name="shredded",
     ),
-    CheckConstraint("(claimed_by IS NULL) = (lease_until IS NULL)", name="lease"),
+    CheckConstraint("facts_version >= 1", name="facts_version"),
+    index_where("ix_communications_unattested", "id", where="facts_digest IS NULL AND state = 'stored'"),
     Index("ix_communications_started_at", "started_at", "id"),
     Index("ix_communications_customer_id", "customer_id", "started_at", "id"),
     Index("ix_communications_contact_point_id", "contact_point_id", "started_at", "id"),
@@ -145,7 +145,15 @@ communications = Table(
     Index("ix_communications_case_ref", "case_ref", "started_at", "id"),
     index_where("ix_communications_awaiting", "awaiting_purge", "id", where="awaiting_purge IS NOT NULL"),
     index_where("ix_communications_stopped", "destroy_at", where="stopped_reason IS NOT NULL"),
-    index_where("ix_communications_due", "state", "destroy_at", "id", where="stopped_reason IS NULL"),
+    # With all that says whether something is due, so that a scan among millions reads no row.
+    index_where(
+        "ix_communications_due",
+        "state",
+        "destroy_at",
+        "id",
+        where="stopped_reason IS NULL",
+        include=("policy_version", "customer_id"),
+    ),
     index_where(
         "uq_communications_source_ref",
         "source_id",
@@ -155,6 +163,23 @@ communications = Table(
     ),
     index_where("ix_communications_conflict", "source_id", where="conflict_of IS NOT NULL"),
     postgresql_with={"fillfactor": 80},
+)
+
+
+class ClaimColumns(TypedColumns):
+    communication_id: Named[str] = Column(TEXT, primary_key=True)
+    worker: Named[str | None] = Column(TEXT)
+    lease_until: Named[datetime | None] = Column(Moment)
+    fence: Named[int] = Column(BigInteger)
+
+
+# Who destroys what, until when. No foreign key: its check would lock, and so write, the wide row of each that is claimed.
+claims = Table(
+    "communication_claims",
+    metadata,
+    ClaimColumns,
+    CheckConstraint("(worker IS NULL) = (lease_until IS NULL)", name="lease"),
+    CheckConstraint("fence >= 1", name="fence"),
 )
 
 

@@ -88,7 +88,7 @@ class Communications(Protocol):
     def claim_due(self, *, now: datetime, limit: int, worker: str, lease_until: datetime) -> list[DueItem]:
         """Claims rows that are due (``destroy_at`` <= now under a signed policy version, nothing freezes them, no live
         lease, not stopped), and rows left ``destroying`` before them; those overdue the longest, at one moment in id order;
-        skips what another worker locks. Raises each row's fence by one and answers in id order."""
+        skips claims that another worker locks. Raises each fence by one and answers in id order."""
 
     def renew_claims(self, items: Collection[DueItem], worker: str, lease_until: datetime) -> None:
         """Makes the leases of those that are still the worker's last longer; the others are passed over."""
