@@ -52,7 +52,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Review:
-    """The report. ``teams``: those it is about, None for all; ``break_glass`` what was opened in the week, for anybody of it."""
+    """The report. ``teams``: those it is about, None for all; ``break_glass`` what was opened in the week."""
 
     week: str
     since: datetime

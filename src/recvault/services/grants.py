@@ -145,8 +145,10 @@ class Grants:
         self._put(unit, user, added(user.grants, _grants(proposal), now), proposal.id)
 
     def carry_out_break_glass(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> None:
-        """Handler of BREAK_GLASS. The hours begin now."""
-        user = _open(unit.accounts.lock_user(proposal.subject))
+        """Handler of BREAK_GLASS. The hours begin now; an account that was closed meanwhile gains nothing."""
+        user = unit.accounts.lock_user(proposal.subject)
+        if user.disabled_at is not None:
+            return
         hours = proposal.body.get("hours")
         if not isinstance(hours, int):
             raise InvalidInput("the proposal does not say for how many hours; propose it anew")
