@@ -12,7 +12,7 @@ from recvault.domain.accounts import User, actor_of
 from recvault.domain.approvals import Mode, Proposal, ProposalKind, ProposalState
 from recvault.domain.audit import Act
 from recvault.domain.customer import Agent
-from recvault.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
+from recvault.domain.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
 from recvault.domain.grants import BREAK_GLASS_LONGEST, change, covers, read, written
 from recvault.domain.purpose import Purpose
 from recvault.domain.register_records import AgentRecord
@@ -243,7 +243,7 @@ def test_nobody_approves_a_role_for_themselves(world: World) -> None:
 
 def small_world() -> tuple[World, Actor]:
     parts = memory_parts()
-    parts.config = configuration(APPROVALS__MODE="small", APPROVALS__PROOF="account")
+    parts.config = configuration(APPROVALS__MODE="small")
     world = make_world(parts=parts)
     grants = tuple(Grant(role=role) for role in (Role.ADMINISTRATOR, Role.APPROVER, Role.PRIVACY_HANDLER))
     return world, actor_of(newcomer(world, "one", *grants))
@@ -399,10 +399,15 @@ def test_a_role_ends_at_its_minute_and_a_leaver_at_once(world: World) -> None:
     opened = world.archive.retrieval.open(actor_of(user), receipt.id, Purpose.VERIFICATION, reason="claim")
     world.later(minutes=14, seconds=59)
     world.archive.retrieval.playback(world.archive.sessions.whose(token).actor, opened.secret)
+    world.later(minutes=15)
     again = world.archive.retrieval.open(actor_of(user), receipt.id, Purpose.VERIFICATION, reason="claim")
-    world.later(minutes=15, seconds=1)
+    world.archive.retrieval.playback(world.archive.sessions.whose(token).actor, again.secret)
+    world.later(seconds=1)
     with pytest.raises(Forbidden):
         world.archive.retrieval.playback(world.archive.sessions.whose(token).actor, again.secret)
+    world.archive.accounts.disable(user.name, by="system:test")
+    with pytest.raises(NotAuthenticated):
+        world.archive.sessions.whose(token)
 
 
 def test_the_directory_ends_what_its_agent_may(world: World) -> None:
