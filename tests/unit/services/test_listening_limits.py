@@ -31,11 +31,6 @@ def listen(world: World, role: Role, communication: str, times: int = 1) -> None
         world.archive.retrieval.open(world.actor(role), communication, purpose, reason="claim")
 
 
-def noted(world: World, act: Act) -> int:
-    with world.archive.database.read() as unit:
-        return sum(entry.act is act for entry in unit.audit.by_actor(world.actor(Role.VERIFIER).id, 100))
-
-
 def test_the_hour_of_the_clock_in_which_one_person_opened_enough() -> None:
     world = limited(opens_per_hour=2)
     call = world.store("call-1").id
