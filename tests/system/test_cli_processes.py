@@ -80,7 +80,7 @@ def eventually(home: Path, process: subprocess.Popen[bytes], event: str) -> None
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_all_answers_ticks_and_stops(home: Path, number: signal.Signals) -> None:
     port = int((home / "recvault.toml").read_text("utf-8").split("port = ")[1].split()[0])
-    pool = urllib3.PoolManager(retries=urllib3.Retry(connect=60, backoff_factor=0.1, backoff_max=0.5))
+    pool = urllib3.PoolManager(retries=urllib3.Retry(total=120, backoff_factor=0.1, backoff_max=0.5))
     with running(home, "serve", "--all") as process:
         ready = pool.request("GET", f"http://127.0.0.1:{port}/readyz")
         assert (ready.status, ready.json()["status"]) == (200, "ready")
