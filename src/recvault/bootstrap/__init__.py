@@ -27,6 +27,7 @@ from recvault.bootstrap.parts import (
     open_store,
     sealed_backups,
 )
+from recvault.bootstrap.passkeys import approval_letters, keys
 from recvault.bootstrap.services import (
     Parts,
     accounts,
@@ -79,6 +80,7 @@ from recvault.services.ledger import Ledger
 from recvault.services.listening_limits import ListeningLimits
 from recvault.services.mailing import Mailing
 from recvault.services.notices import Notices
+from recvault.services.passkeys import Passkeys
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.proof import Proof
@@ -138,6 +140,7 @@ class Archive:
     retrieval: Retrieval
     holds: Holds
     approvals: Approvals
+    passkeys: Passkeys
     suspensions: Suspensions
     forecast: ForecastGuard
     brakes: Brakes
@@ -256,6 +259,11 @@ def assemble(
         parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None,
         more=who.alarms.sights,
     )  # fmt: skip
+    keyed = keys(parts, base, entering)
+    deciding = approvals(
+        parts, base, custody, brakes.suspensions, who.handlers,
+        assertions=keyed.assertions, letters=approval_letters(config, told.mailing),
+    )  # fmt: skip
     return Archive(
         config=config,
         clock=clock,
@@ -282,7 +290,8 @@ def assemble(
         ingest=ingest(parts, base, custody),
         retrieval=retrieval(parts, base),
         holds=custody.holds,
-        approvals=approvals(parts, base, custody, brakes.suspensions, who.handlers),
+        approvals=deciding,
+        passkeys=keyed.passkeys,
         training=Training(database=database, audit=base.audit, clock=clock),
         purge=ending,
         stopped=stopped(parts, base, custody),

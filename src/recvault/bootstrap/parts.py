@@ -14,11 +14,12 @@ from recvault.adapters.s3 import S3ObjectStore, S3Settings
 from recvault.config import Config, read_secret
 from recvault.domain.approvals import Mode
 from recvault.domain.brakes import GuardLimits
+from recvault.domain.decisions import Proof
 from recvault.domain.errors import ConfigurationError
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
-from recvault.services.approvals import ApprovalRules
+from recvault.services.approval_rules import ApprovalRules
 from recvault.services.backup_files import SealedBackups
 from recvault.services.ingest import IngestLimits
 from recvault.services.purge import PurgeLimits
@@ -133,7 +134,12 @@ def access_rules(config: Config) -> AccessRules:
 
 
 def approval_rules(config: Config) -> ApprovalRules:
-    return ApprovalRules(mode=Mode(config.approvals.mode))
+    section = config.approvals
+    return ApprovalRules(
+        mode=Mode(section.mode),
+        expire_after=timedelta(days=section.expire_after_days),
+        proof=Proof(section.proof),
+    )
 
 
 def guard_limits(config: Config) -> GuardLimits:

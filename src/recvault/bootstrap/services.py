@@ -33,7 +33,10 @@ from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.access import Access
 from recvault.services.accounts import Accounts
-from recvault.services.approvals import Approvals, Handler
+from recvault.services.approval_letters import ApprovalLetters
+from recvault.services.approval_rules import Handler
+from recvault.services.approvals import Approvals
+from recvault.services.assertions import Assertions
 from recvault.services.audit_log import AuditLog
 from recvault.services.authorisations import Authorisations
 from recvault.services.backup import Backups
@@ -232,6 +235,9 @@ def approvals(
     custody: Custody,
     suspensions: Suspensions,
     more: Mapping[ProposalKind, Handler],
+    *,
+    assertions: Assertions,
+    letters: ApprovalLetters,
 ) -> Approvals:
     """What takes a second person; every kind of proposal has its handler here or in ``more``."""
     handlers: dict[ProposalKind, Handler] = {
@@ -251,6 +257,8 @@ def approvals(
         clocks=clocks(parts),
         entropy=parts.entropy,
         rules=approval_rules(parts.config),
+        assertions=assertions,
+        letters=letters,
         handlers=handlers,
         followers={
             ProposalKind.RELEASE_HOLD: custody.holds.note_release_of,

@@ -23,6 +23,7 @@ from recvault.config.section import (
     Endpoint,
     Here,
     InData,
+    MailAddress,
     Network,
     Pattern,
     Port,
@@ -251,6 +252,10 @@ class Approvals(Section):
     """How second decisions are taken."""
 
     mode: Literal["two_person", "small"] = "two_person"
+    proof: Literal["passkey", "account"] = "passkey"
+    expire_after_days: int = Field(default=14, ge=1, le=365)
+    approvers_to: Annotated[tuple[MailAddress, ...], Strict(False)] = ()
+    controller_to: Annotated[tuple[MailAddress, ...], Strict(False)] = ()
 
 
 class Retention(Section):

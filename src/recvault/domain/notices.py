@@ -30,8 +30,11 @@ class AlarmCode(StrEnum):
     DECIDED_ALONE = "decided-by-one-person"
     ROLES_APPROVED = "roles-approved"
     BREAK_GLASS = "break-glass"
+    BREAK_GLASS_SIGN_IN = "break-glass-sign-in"
     UNUSUAL_LISTENING = "unusual-listening"
     REVIEW_DUE = "access-review"
+    APPROVAL_BROKEN = "approval-broken"
+    PASSKEY_SUSPECT = "passkey-suspect"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

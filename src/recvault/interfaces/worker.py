@@ -242,10 +242,12 @@ class Worker:
         return {}
 
     def _approvals(self) -> Outcome:
-        """Decisions whose delay is over, releases that the ledger was not told of, a suspension whose time is over."""
+        """Decisions whose delay is over, proposals that expired, releases that the ledger was not told of, a suspension
+        whose time is over."""
         archive = self._archive
         return {
             "carried_out": len(archive.approvals.carry_out_due()),
+            "expired": len(archive.approvals.expire_due()),
             "releases_noted": archive.holds.note_releases(),
             "suspension_over": archive.suspensions.settle(),
         }

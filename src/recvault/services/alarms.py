@@ -29,6 +29,8 @@ BACKUP_AGE = timedelta(hours=48)
 """How old the newest verified backup may be, where backups are made."""
 FAILING = timedelta(minutes=10)
 """How long a task may fail."""
+BROKEN_FOR = timedelta(days=7)
+"""For how long people hear that what was approved had been altered."""
 NO_WORKER_SECONDS = 300
 AUDIT_BEHIND_SECONDS = 600
 
@@ -75,7 +77,8 @@ def of_gauges(values: Mapping[str, float], *, attention_limit: int) -> Sights:
 
 
 def of_rows(unit: UnitOfWork, now: datetime, *, suspended: bool, backups: bool) -> Sights:
-    """Policy, backup, lone decisions, suspension. ``suspended``: destruction is; ``backups``: they are made here."""
+    """Policy, backup, lone decisions, altered approvals, suspect passkeys, suspension. ``suspended``: destruction is;
+    ``backups``: they are made here."""
     found: Sights = {}
     policy = unit.policies.active()
     if policy is not None and policy.signed_at is None and policy.activated_at + UNSIGNED <= now:
@@ -87,6 +90,10 @@ def of_rows(unit: UnitOfWork, now: datetime, *, suspended: bool, backups: bool) 
             found[AlarmCode.BACKUP] = int((now - last).total_seconds() // 3600)
     if alone := sum(one.state is ProposalState.WAITING and one.by_one_person for one in unit.proposals.standing()):
         found[AlarmCode.DECIDED_ALONE] = alone
+    if broken := unit.proposals.ended_by_itself(since=now - BROKEN_FOR):
+        found[AlarmCode.APPROVAL_BROKEN] = broken
+    if suspects := unit.passkeys.suspects():
+        found[AlarmCode.PASSKEY_SUSPECT] = suspects
     if suspended:
         found[AlarmCode.DESTRUCTION_SUSPENDED] = 1
     return found

@@ -2,39 +2,37 @@
 
 Invariants: a proposal is carried out in the transaction that approves it, once; who decides is read from the database in
 that transaction, so that a role taken away counts at once; in mode ``two_person`` nobody decides an own proposal, in mode
-``small`` who does waits out the delay, counted by clocks that agree, and still holds the role when it is over. Reasons in
-words stay in the proposal's row: audit entries name its id.
+``small`` who does waits out the delay, counted by clocks that agree, and still holds the role when it is over. An approval
+is a passkey's assertion over the exact act (unless the configuration leaves it to the account), verified in the
+transaction that carries it out, also after a delay. What nobody decides in time expires. Reasons in words stay in the
+proposal's row: audit entries name its id.
 
-Leaves to others: what a kind does (its handler, given by whoever owns it, runs inside the transaction) and telling the
-controller's address of what waits (``services.notices``, which asks :meth:`Approvals.waiting`).
+Leaves to others: what a kind does (its handler, given by whoever owns it, runs inside the transaction), who may decide
+(``services.deciders``), what is signed (``services.assertions``), words of mails (``services.approval_letters``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from recvault.domain.access import Action, Actor, Subject, decide, reaches
-from recvault.domain.accounts import User, actor_of
-from recvault.domain.approvals import (
-    DELAYS,
-    FOR_A_PERSON,
-    NEVER_ALONE,
-    Mode,
-    Proposal,
-    ProposalKind,
-    ProposalState,
-    require_step,
-)
+from recvault.domain.access import Action, Actor
+from recvault.domain.approvals import DELAYS, Proposal, ProposalKind, ProposalState, require_step
 from recvault.domain.audit import Act
-from recvault.domain.errors import Conflict, DatabaseUnavailable, Forbidden, InvalidInput, NotFound, RecvaultError
+from recvault.domain.decisions import AssertionBroken, AssertionRequired, Proof
+from recvault.domain.errors import Conflict, DatabaseUnavailable, Forbidden, InvalidInput, RecvaultError
 from recvault.domain.ids import uuid7
+from recvault.domain.passkeys import PasskeyRefused, Use
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.access import Access
+from recvault.services.approval_letters import ApprovalLetters
+from recvault.services.approval_rules import PROPOSING, ApprovalRules, Follower, Handler, ProposalList
+from recvault.services.assertions import Assertions, Given, Question
 from recvault.services.audit_log import AuditLog
 from recvault.services.clocks import Clocks
+from recvault.services.deciders import is_alone, require_decider
 
 ACTOR = "system:approvals"
 REASON_LIMIT = 500
@@ -42,40 +40,7 @@ REASON_LIMIT = 500
 DECIDED_SHOWN = 50
 """Decided proposals that a list shows, at most."""
 
-Handler = Callable[[UnitOfWork, Proposal, datetime], None]
-"""Carries a proposal out inside the transaction that approves it, at the moment given; an error keeps it undone."""
-
-Follower = Callable[[Proposal], None]
-"""Runs after that transaction has committed; must be harmless to leave out (a crash between) and to repeat."""
-
-PROPOSING: Mapping[ProposalKind, Action] = {
-    ProposalKind.RELEASE_HOLD: Action.HOLD_RELEASE,
-    ProposalKind.END_PURPOSE: Action.PURPOSE_END,
-    ProposalKind.STATUTORY_OVERRIDE: Action.STATUTORY_OVERRIDE,
-    ProposalKind.EXTEND_SUSPENSION: Action.DESTRUCTION_SUSPEND,
-    ProposalKind.SWEEP_AFTER_RESTORE: Action.SWEEP_RESUME,
-    ProposalKind.GRANT_ROLES: Action.ROLE_GRANT,
-    ProposalKind.BREAK_GLASS: Action.BREAK_GLASS,
-    ProposalKind.DISCLOSURE: Action.DISCLOSE,
-    ProposalKind.BULK_EXPORT: Action.BULK_EXPORT,
-}
-"""The act that a proposer's role must grant."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApprovalRules:
-    """``delay``: how long a single person's decision waits in mode ``small``."""
-
-    mode: Mode = Mode.TWO_PERSON
-    delay: timedelta = timedelta(hours=72)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProposalList:
-    """What stands, oldest first, and what was decided lately, newest first."""
-
-    standing: tuple[Proposal, ...]
-    decided: tuple[Proposal, ...]
+_APPROVING = frozenset({Act.DECIDED_ALONE, Act.APPROVED, Act.CARRIED_OUT})
 
 
 class Approvals:
@@ -91,6 +56,8 @@ class Approvals:
         clocks: Clocks,
         entropy: Entropy,
         rules: ApprovalRules,
+        assertions: Assertions,
+        letters: ApprovalLetters,
         handlers: Mapping[ProposalKind, Handler],
         followers: Mapping[ProposalKind, Follower] | None = None,
     ) -> None:
@@ -101,12 +68,14 @@ class Approvals:
         self._clocks = clocks
         self._entropy = entropy
         self._rules = rules
+        self._assertions = assertions
+        self._letters = letters
         self._handlers = handlers
         self._followers = followers or {}
 
     @property
     def rules(self) -> ApprovalRules:
-        """The mode and the delay."""
+        """Mode, delay, life of a proposal, and how decisions are proved."""
         return self._rules
 
     # --- proposing
@@ -130,64 +99,108 @@ class Approvals:
             reason=reason,
             proposed_by=actor.id,
             proposed_at=now,
+            expires_at=now + self._rules.expire_after,
         )
         with self._database.begin() as unit:
-            if unit.proposals.standing_about(kind, subject) is not None:
+            standing = unit.proposals.standing_about(kind, subject)
+            if standing is not None and not standing.is_over(now):
                 raise Conflict("this is proposed already; look at it with 'recvault approval list'")
+            if standing is not None:
+                self._expire(unit, standing, now)
             unit.proposals.add(proposal)
             self._record(unit, actor.id, Act.PROPOSED, proposal)
+            unit.notices.queue(self._letters.proposed(proposal))
             unit.commit()
         return proposal
 
     # --- deciding
 
-    def approve(self, actor: Actor, proposal_id: str) -> Proposal:
-        """Carries it out now, or in mode ``small`` when the delay of a single person's decision is over."""
+    def question(self, actor: Actor, proposal_id: str, *, binding: str) -> Question:
+        """What an approver's passkey is asked to sign, in the session ``binding``; errors as of :meth:`approve`, and
+        Conflict when the approver has no passkey."""
+        self._access.require(actor, Action.APPROVAL_DECIDE)
+        now = self._clock.now()
+        with self._database.read() as unit:
+            proposal = unit.proposals.get(proposal_id)
+            self._require_may_approve(unit, actor.id, proposal, now)
+        return self._assertions.ask(proposal, approver=actor.id, binding=binding)
+
+    def approve(
+        self,
+        actor: Actor,
+        proposal_id: str,
+        *,
+        answer: Mapping[str, object] | None = None,
+        binding: str | None = None,
+    ) -> Proposal:
+        """Carries it out now, or when the delay of its kind or of a single person's decision (mode ``small``) is over.
+        ``answer``: the passkey's to :meth:`question`, given in the same session ``binding``; AssertionRequired where it is
+        needed and missing, PasskeyRefused where it does not hold."""
         self._access.require(actor, Action.APPROVAL_DECIDE)
         now = self._clocks.agreed()
+        given = self._given(answer, binding)
         try:
             with self._database.begin() as unit:
-                decided = self._approve(unit, actor, unit.proposals.lock(proposal_id), now)
+                decided = self._approve(unit, actor, unit.proposals.lock(proposal_id), given, now)
                 unit.commit()
         except DatabaseUnavailable:
             decided = self._decided(proposal_id, actor.id, ProposalState.WAITING, ProposalState.CARRIED_OUT)
+        except PasskeyRefused as fault:
+            if given is not None:
+                self._assertions.note_refusal(fault, Use.APPROVE, given, approver=actor.id)
+            raise
         self._follow(decided)
         return decided
 
-    def _approve(self, unit: UnitOfWork, actor: Actor, proposal: Proposal, now: datetime) -> Proposal:
-        decider = self._require_decider(unit, actor.id, now)
-        alone = self._is_alone(unit, decider, proposal)
+    def _given(self, answer: Mapping[str, object] | None, binding: str | None) -> Given | None:
+        if answer is not None and binding is not None:
+            return self._assertions.take(answer, binding=binding)
+        if self._rules.proof is Proof.PASSKEY:
+            raise AssertionRequired
+        return None
+
+    def _approve(
+        self, unit: UnitOfWork, actor: Actor, proposal: Proposal, given: Given | None, now: datetime
+    ) -> Proposal:
+        alone = self._require_may_approve(unit, actor.id, proposal, now)
+        decided = replace(proposal, decided_by=actor.id, decided_at=now)
+        if given is not None:
+            assertion = self._assertions.accept(unit, proposal, given, approver=actor.id, now=now)
+            decided = replace(decided, assertion=assertion)
+        delay = DELAYS.get(proposal.kind, timedelta())
+        if alone:
+            delay = max(delay, self._rules.delay)
+        if not delay:
+            return self._carry_out(unit, proposal, replace(decided, not_before=None), now)
+        waiting = replace(decided, state=ProposalState.WAITING, not_before=now + delay)
+        if alone:
+            unit.notices.queue(self._letters.decided_alone(waiting))
+        return self._settle(unit, proposal, waiting, actor.id, Act.DECIDED_ALONE if alone else Act.APPROVED)
+
+    def _require_may_approve(self, unit: UnitOfWork, user_id: str, proposal: Proposal, now: datetime) -> bool:
+        """Whether this person would decide an own proposal; Forbidden or Conflict when they may not decide it at all."""
+        alone = is_alone(unit, require_decider(unit, user_id, now), proposal, self._rules.mode)
         if alone and proposal.state is ProposalState.WAITING:
             raise Conflict("your decision waits until its delay is over; another approver can approve it before")
         if proposal.state is ProposalState.WAITING and not proposal.by_one_person:
             raise Conflict("another approver has approved it; it is carried out when its delay is over")
-        decided = replace(proposal, decided_by=actor.id, decided_at=now)
-        delay = DELAYS.get(proposal.kind, timedelta())
-        if alone:
-            delay = max(delay, self._rules.delay)
-        if delay:
-            waiting = replace(decided, state=ProposalState.WAITING, not_before=now + delay)
-            return self._settle(unit, proposal, waiting, actor.id, Act.DECIDED_ALONE if alone else Act.APPROVED)
-        return self._carry_out(unit, proposal, replace(decided, not_before=None), now)
-
-    def _is_alone(self, unit: UnitOfWork, decider: User, proposal: Proposal) -> bool:
-        """Whether the one who proposed it decides, in a mode that lets them. Two accounts of one person are one person, and
-        nobody approves what another asks for on their behalf."""
-        if decider.id == proposal.proposed_by:
-            if self._rules.mode is Mode.TWO_PERSON or proposal.kind in NEVER_ALONE:
-                raise Forbidden("your own proposal takes another person's approval; ask another approver")
-            return True
-        if decider.who == _person(unit, proposal.proposed_by):
-            raise Forbidden("another account of yours proposed this; it takes another person's approval")
-        if proposal.kind in FOR_A_PERSON and decider.who == _person(unit, proposal.subject):
-            raise Forbidden("nobody approves a role for themselves; ask another approver")
-        return False
+        if proposal.standing and proposal.expires_at is not None and proposal.expires_at <= now:
+            raise Conflict("this proposal has expired; propose it again")
+        require_step(proposal, ProposalState.CARRIED_OUT)
+        return alone
 
     def _carry_out(self, unit: UnitOfWork, before: Proposal, decided: Proposal, now: datetime) -> Proposal:
+        key = self._require_proof(unit, decided)
         done = replace(decided, state=ProposalState.CARRIED_OUT)
-        settled = self._settle(unit, before, done, done.decided_by or ACTOR, Act.CARRIED_OUT)
+        settled = self._settle(unit, before, done, done.decided_by or ACTOR, Act.CARRIED_OUT, key=key)
         self._handlers[done.kind](unit, done, now)
         return settled
+
+    def _require_proof(self, unit: UnitOfWork, decided: Proposal) -> str | None:
+        """The digest of the key whose assertion covers the act as its row says now, None where the account is enough."""
+        if decided.assertion is None and self._rules.proof is Proof.ACCOUNT:
+            return None
+        return self._assertions.require(unit, decided)
 
     def refuse(self, actor: Actor, proposal_id: str) -> Proposal:
         """An approver says no; it can be proposed anew."""
@@ -204,7 +217,7 @@ class Approvals:
             with self._database.begin() as unit:
                 proposal = unit.proposals.lock(proposal_id)
                 if state is ProposalState.REFUSED:
-                    self._require_decider(unit, actor.id, now)
+                    require_decider(unit, actor.id, now)
                 elif proposal.proposed_by != actor.id:
                     raise Forbidden("only the one who proposed it withdraws it; an approver refuses it")
                 ended = replace(proposal, state=state, decided_by=actor.id, decided_at=now, not_before=None)
@@ -231,8 +244,8 @@ class Approvals:
                     return False  # another worker was first
                 if proposal.not_before > now:
                     return False
-                if not self._still_stands(unit, proposal, now):
-                    self._reopen(unit, proposal)
+                if doubt := self._doubt(unit, proposal, now):
+                    self._undecide(unit, proposal, doubt, now)
                     unit.commit()
                     return False
                 done = self._carry_out(unit, proposal, proposal, now)
@@ -245,18 +258,48 @@ class Approvals:
         self._follow(done)
         return True
 
-    def _still_stands(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> bool:
-        if proposal.decided_by is None or (proposal.by_one_person and self._rules.mode is not Mode.SMALL):
-            return False
+    def _doubt(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> Forbidden | None:
+        """Why a decision of before must not be carried out any more; None when it still stands."""
         try:
-            self._require_decider(unit, proposal.decided_by, now)
-        except Forbidden:
-            return False
+            decider = require_decider(unit, proposal.decided_by or "", now)
+            is_alone(unit, decider, proposal, self._rules.mode)
+            self._require_proof(unit, proposal)
+        except Forbidden as fault:
+            return fault
+        return None
+
+    def _undecide(self, unit: UnitOfWork, proposal: Proposal, doubt: Forbidden, now: datetime) -> None:
+        """Open again where somebody may decide anew; over where what was approved was altered."""
+        if isinstance(doubt, AssertionBroken):
+            over = replace(proposal, state=ProposalState.REFUSED, decided_by=ACTOR, decided_at=now, not_before=None)
+            self._settle(unit, proposal, over, ACTOR, Act.ASSERTION_BROKEN)
+            return
+        opened = replace(
+            proposal, state=ProposalState.OPEN, decided_by=None, decided_at=None, not_before=None, assertion=None
+        )
+        self._settle(unit, proposal, opened, ACTOR, Act.REOPENED, code=doubt.code)
+
+    # --- when nobody decided
+
+    def expire_due(self) -> list[str]:
+        """Ends what nobody decided in time (a tick of the worker); returns the ids."""
+        now = self._clocks.agreed()
+        with self._database.read() as unit:
+            ids = unit.proposals.expired(now)
+        return [proposal_id for proposal_id in ids if self._expire_one(proposal_id, now)]
+
+    def _expire_one(self, proposal_id: str, now: datetime) -> bool:
+        with self._database.begin() as unit:
+            proposal = unit.proposals.lock(proposal_id)
+            if not proposal.is_over(now):
+                return False  # somebody decided meanwhile
+            self._expire(unit, proposal, now)
+            unit.commit()
         return True
 
-    def _reopen(self, unit: UnitOfWork, proposal: Proposal) -> None:
-        opened = replace(proposal, state=ProposalState.OPEN, decided_by=None, decided_at=None, not_before=None)
-        self._settle(unit, proposal, opened, ACTOR, Act.REOPENED)
+    def _expire(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> None:
+        over = replace(proposal, state=ProposalState.EXPIRED, decided_by=ACTOR, decided_at=now)
+        self._settle(unit, proposal, over, ACTOR, Act.PROPOSAL_EXPIRED)
 
     # --- looking
 
@@ -287,25 +330,20 @@ class Approvals:
 
     # --- shared
 
-    def _require_decider(self, unit: UnitOfWork, user_id: str, now: datetime) -> User:
-        """The account as it stands in this transaction still has the role."""
-        try:
-            user = unit.accounts.user(user_id)
-        except NotFound:
-            raise Forbidden("approving takes a person's own account") from None
-        if user.disabled_at is not None:
-            raise Forbidden("this account is closed")
-        decision = decide(actor_of(user), Action.APPROVAL_DECIDE, Subject(), None, now)
-        if not decision.allowed:
-            raise Forbidden(f"this needs another role ({decision.reason})")
-        if not reaches(actor_of(user), Action.APPROVAL_DECIDE, None, now):
-            raise Forbidden("an approver's role must not be limited to teams or queues; ask an administrator")
-        return user
-
-    def _settle(self, unit: UnitOfWork, before: Proposal, after: Proposal, by: str, act: Act) -> Proposal:
+    def _settle(
+        self,
+        unit: UnitOfWork,
+        before: Proposal,
+        after: Proposal,
+        by: str,
+        act: Act,
+        *,
+        key: str | None = None,
+        code: str | None = None,
+    ) -> Proposal:
         require_step(before, after.state)
         unit.proposals.settle(after)
-        self._record(unit, by, act, after)
+        self._record(unit, by, act, after, key=key, code=code)
         return after
 
     def _decided(self, proposal_id: str, by: str, *states: ProposalState) -> Proposal:
@@ -321,16 +359,20 @@ class Approvals:
         if follower is not None and proposal.state is ProposalState.CARRIED_OUT:
             follower(proposal)
 
-    def _record(self, unit: UnitOfWork, by: str, act: Act, proposal: Proposal) -> None:
+    def _record(
+        self,
+        unit: UnitOfWork,
+        by: str,
+        act: Act,
+        proposal: Proposal,
+        *,
+        key: str | None = None,
+        code: str | None = None,
+    ) -> None:
         detail: dict[str, object] = {"kind": proposal.kind.value, "subject": proposal.subject}
-        if proposal.by_one_person and act in (Act.DECIDED_ALONE, Act.CARRIED_OUT):
-            detail["by_one_person"] = True
+        if act in _APPROVING:
+            detail["proof"] = (Proof.ACCOUNT if proposal.assertion is None else Proof.PASSKEY).value
+            if proposal.by_one_person:
+                detail["by_one_person"] = True
+        detail |= {name: value for name, value in (("key", key), ("code", code)) if value is not None}
         self._audit.record(unit, actor=by, act=act, target=proposal.id, detail=detail)
-
-
-def _person(unit: UnitOfWork, user_id: str) -> str:
-    """The person behind an account; what is no account stands for itself."""
-    try:
-        return unit.accounts.user(user_id).who
-    except NotFound:
-        return user_id

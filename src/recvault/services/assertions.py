@@ -81,6 +81,10 @@ class Assertions:
         )
         return given.asked.challenge
 
+    def note_refusal(self, fault: PasskeyRefused, use: Use, given: Given, *, approver: str) -> None:
+        """Tells the log, in a transaction of its own."""
+        self._ceremonies.note_refusal(fault, use, user_id=approver, credential_id=given.signed.credential_id)
+
     def require(self, unit: UnitOfWork, proposal: Proposal) -> str:
         """Returns the digest of the key that approved it, when the stored assertion covers the proposal as it stands and
         its passkey is still the approver's. AssertionBroken when either was altered, AssertionVoid when the passkey went."""

@@ -35,6 +35,8 @@ class Words:
     counts: Mapping[str, str]
     test: tuple[str, str]
     invitation: tuple[str, str]
+    proposed: tuple[str, str]
+    decided_alone: tuple[str, str]
 
 
 FI = Words(
@@ -96,6 +98,10 @@ FI = Words(
             "Hätäpääsy on voimassa. Näin monta: {count}.",
             "katso, kenellä ja miksi: recvault approval list --decided --as NIMI; se päättyy itsestään",
         ),
+        "break-glass-sign-in": (
+            "Hätätilin salasanalla on kirjauduttu viimeisen vuorokauden aikana. Tilejä: {count}.",
+            "selvitä, kuka ja miksi: valvontalokin tapahtuma account:break-glass:used; vaihda sitten salasana",
+        ),
         "unusual-listening": (
             "Tänään on kuunneltu tavallista paljon enemmän. Näin monta henkilöä: {count}.",
             "katso, ketkä ja mihin tarkoitukseen: recvault review --as NIMI viikon päätyttyä, sitä ennen valvontaloki",
@@ -103,6 +109,14 @@ FI = Words(
         "access-review": (
             "Viikon pääsyraportti on valmis. Vahvistamatta tiiminvetäjiltä: {count}.",
             "tiiminvetäjä katsoo sen työpöydällä (Pääsyn seuranta) tai komennolla 'recvault review' ja vahvistaa",
+        ),
+        "approval-broken": (
+            "Hyväksyttyjä ehdotuksia jäi toteuttamatta, koska niiden tiedot eivät vastaa sitä, mikä hyväksyttiin: {count}.",
+            "selvitä, onko tietokantaa muutettu; ilmoita tietosuojavastaavalle",
+        ),
+        "passkey-suspect": (
+            "Avainten laskureita on kulkenut taaksepäin, joten niistä voi olla kopioita: {count}.",
+            "henkilö poistaa avaimen tilisivullaan ja rekisteröi uuden; selvitä, kenellä avain on ollut",
         ),
     },
     tasks={
@@ -148,6 +162,17 @@ FI = Words(
             "Sinulle on avattu pääsy arkistoon, tai salasanasi uusitaan.\n\n"
             "Aseta salasana tästä linkistä {until} mennessä:\n{link}\n\n"
             "Linkki toimii kerran. Älä välitä sitä eteenpäin. Ellet odottanut tätä viestiä, ilmoita pääkäyttäjälle."
+        ),
+    ),
+    proposed=(
+        "ehdotus odottaa hyväksyjää",
+        "Ehdotus ({kind}) odottaa toisen henkilön päätöstä {until} asti. Se näkyy tällä sivulla:\n{link}",
+    ),
+    decided_alone=(
+        "yksi henkilö päätti yksin",
+        (
+            "Yksi henkilö on ehdottanut ja hyväksynyt asian ({kind}) yksin. Se toteutetaan {until} jälkeen, ellei sitä "
+            "ennen peruta tai hylätä. Se näkyy tällä sivulla:\n{link}"
         ),
     ),
 )
@@ -211,6 +236,10 @@ EN = Words(
             "Break-glass access is open: {count}.",
             "see whose and why: recvault approval list --decided --as NAME; it ends by itself",
         ),
+        "break-glass-sign-in": (
+            "Break-glass accounts signed in by password within the last day: {count}.",
+            "find out who and why: the act account:break-glass:used in the audit log; then change the password",
+        ),
         "unusual-listening": (
             "Today somebody listened much more than usual. People: {count}.",
             "see who and why: recvault review --as NAME when the week is over, before that the audit log",
@@ -218,6 +247,14 @@ EN = Words(
         "access-review": (
             "The week's access review is ready. Team leads who have not confirmed it: {count}.",
             "a team lead looks at it at the desk (Access review) or with 'recvault review', and confirms it",
+        ),
+        "approval-broken": (
+            "Approved proposals were not carried out, because they are not what was approved: {count}.",
+            "find out whether the database was altered; tell the data protection officer",
+        ),
+        "passkey-suspect": (
+            "Passkeys counted backwards, so copies of them may be about: {count}.",
+            "the person removes it on the account's page and registers another; find out who has had it",
         ),
     },
     tasks={
@@ -263,6 +300,17 @@ EN = Words(
             "You have been given access to the archive, or your password is being replaced.\n\n"
             "Set a password with this link until {until}:\n{link}\n\n"
             "The link works once. Do not pass it on. If you did not expect this message, tell an administrator."
+        ),
+    ),
+    proposed=(
+        "a proposal waits for an approver",
+        "A proposal ({kind}) waits for another person's decision until {until}. It is on this page:\n{link}",
+    ),
+    decided_alone=(
+        "one person decided alone",
+        (
+            "One person has proposed and approved something ({kind}) alone. It is carried out after {until}, unless it is "
+            "withdrawn or refused before. It is on this page:\n{link}"
         ),
     ),
 )
@@ -336,6 +384,14 @@ def invitation_mail(words: Words, *, link: str, until: datetime, zone: tzinfo) -
     """Subject and text that let one person in; the text is confidential."""
     text = words.invitation[1].format(link=link, until=moment(words, until, zone))
     return f"{words.archive}: {words.invitation[0]}", f"{text}\n"
+
+
+def proposal_mail(
+    words: Words, told: tuple[str, str], *, link: str, kind: str, until: datetime, zone: tzinfo
+) -> tuple[str, str]:
+    """Subject and text about a proposal: ``told`` is one of the two that ``words`` have."""
+    text = told[1].format(link=link, kind=kind, until=moment(words, until, zone))
+    return f"{words.archive}: {told[0]}", f"{text}\n\n{words.nothing_personal}\n"
 
 
 def _told(words: Words, alarm: Alarm) -> tuple[str, str]:

@@ -73,6 +73,15 @@ class SqlProposals:
         over = (_p.state == ProposalState.OPEN.value, _p.expires_at <= until)
         return self._session.column(select(_p.id).where(*over).order_by(_p.expires_at, _p.id))
 
+    def ended_by_itself(self, *, since: datetime) -> int:
+        """See the port."""
+        return self._session.count(
+            proposals,
+            _p.state == ProposalState.REFUSED.value,
+            _p.decided_by.startswith("system:"),
+            _p.decided_at >= since,
+        )
+
     def recent(self, limit: int) -> list[Proposal]:
         """See the port."""
         rows = self._session.rows(

@@ -35,5 +35,8 @@ class Proposals(Protocol):
     def expired(self, until: datetime) -> list[str]:
         """Ids of open ones whose time was over at ``until``, oldest first."""
 
+    def ended_by_itself(self, *, since: datetime) -> int:
+        """How many the archive refused, because they were not what had been approved."""
+
     def recent(self, limit: int) -> list[Proposal]:
         """Those that stand no longer, newest decision first."""
