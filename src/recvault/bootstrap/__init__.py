@@ -68,6 +68,8 @@ from recvault.services.brakes import Brakes
 from recvault.services.certificates import Certificates
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
+from recvault.services.fact_backfill import FactBackfill
+from recvault.services.fact_digests import FACTS_KEY
 from recvault.services.forecast import ForecastGuard
 from recvault.services.gauges import Gauges
 from recvault.services.grants import Grants
@@ -103,6 +105,7 @@ from recvault.services.training import Training
 
 PERMANENT_KEYS = {
     INDEX_KEY: KeyKind.MAC,
+    FACTS_KEY: KeyKind.MAC,
     certificate_service.SIGNING_KEY: KeyKind.SIGN,
     ledger_service.SIGNING_KEY: KeyKind.SIGN,
 }
@@ -134,6 +137,7 @@ class Archive:
     retention_desk: RetentionDesk
     purpose_endings: PurposeEndings
     overrides: Overrides
+    fact_backfill: FactBackfill
     customers: Customers
     places: Places
     ingest: Ingest
@@ -197,6 +201,7 @@ def initialise(config: Config, *, recovery_kit: Path | None = None) -> Path:
     migrate_schema(config)
     with build(config) as archive:
         archive.retention.activate(config.retention.policy_file.read_text(encoding="utf-8"))
+        archive.fact_backfill.settle()
         archive.edge_keys.current()
     return kit
 
@@ -285,6 +290,7 @@ def assemble(
         retention_desk=custody.retention_desk,
         purpose_endings=custody.purpose_endings,
         overrides=custody.overrides,
+        fact_backfill=custody.fact_backfill,
         customers=custody.customers,
         places=custody.places,
         ingest=ingest(parts, base, custody),
@@ -336,6 +342,7 @@ def start(archive: Archive, *, demo: bool = False) -> None:
     migrate_schema(archive.config)
     archive.restore.stand()  # before anything is read from a database that may have been put back
     archive.retention.adopt(archive.config.retention.policy_file.read_text(encoding="utf-8"))
+    archive.fact_backfill.prepare()
     for key_id in PERMANENT_KEYS:
         archive.keyring.info(key_id)
     if not demo and not archive.keyring.backup_confirmed():

@@ -44,6 +44,8 @@ from recvault.services.brakes import Brakes
 from recvault.services.certificates import Certificates, Issuer
 from recvault.services.clocks import Clocks
 from recvault.services.customers import Customers
+from recvault.services.fact_backfill import FactBackfill
+from recvault.services.fact_digests import FactDigests
 from recvault.services.gauges import Gauges
 from recvault.services.holds import Holds
 from recvault.services.ingest import Ingest
@@ -105,6 +107,7 @@ class Custody:
     retention_desk: RetentionDesk
     purpose_endings: PurposeEndings
     overrides: Overrides
+    fact_backfill: FactBackfill
     customers: Customers
     places: Places
     certificates: Certificates
@@ -175,10 +178,12 @@ def places(parts: Parts, base: Foundation) -> Places:
 def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
     """Retention, customers, places, certificates, holds."""
     config, zone = parts.config, parts.config.retention.zone
+    digests = FactDigests(keyring=parts.keyring)
     retention = Retention(
         database=parts.database,
         period_keys=base.period_keys,
         signatures=SignedPolicies(ledger=base.ledger),
+        digests=digests,
         access=base.access,
         audit=base.audit,
         clock=parts.clock,
@@ -198,6 +203,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
         retention_desk=RetentionDesk(**moving, clock=parts.clock, zone=zone),
         purpose_endings=PurposeEndings(**moving, ledger=base.ledger, clock=parts.clock),
         overrides=Overrides(**moving, ledger=base.ledger, zone=zone),
+        fact_backfill=FactBackfill(**moving, keyring=parts.keyring, digests=digests, clock=parts.clock),
         customers=Customers(
             database=parts.database,
             events=events,

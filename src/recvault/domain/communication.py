@@ -184,7 +184,8 @@ class Communication:
     """A stored communication: ids, times and classes for search and retention, and its sealed parts.
 
     ``wrapped_key`` is the data key under ``key_id``; both sealed parts open only with it. All three are None once the
-    communication is shredded.
+    communication is shredded. ``facts_digest`` authenticates facts and ends (``domain.retention.attested``), whose changes
+    ``facts_version`` counts.
     """
 
     id: str
@@ -225,6 +226,8 @@ class Communication:
     case_closed_at: datetime | None = None
     relationship_ended_at: datetime | None = None
     awaiting_purge: str | None = None
+    facts_version: int = 1
+    facts_digest: bytes | None = None
 
     def live_purposes(self, now: datetime) -> frozenset[str]:
         """The purposes whose end lies ahead of ``now`` and that nobody ended."""

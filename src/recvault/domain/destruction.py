@@ -29,6 +29,7 @@ class Trigger(StrEnum):
 
     RETENTION = "retention"
     DO_NOT_KEEP = "do_not_keep"
+    PURPOSE_ENDED = "purpose_ended_early"
     REPLAY = "ledger_replay"
 
 

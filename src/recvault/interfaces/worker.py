@@ -118,6 +118,7 @@ class Worker:
         before_night = CronTrigger(hour=earlier // 60, minute=earlier % 60, timezone=archive.config.retention.zone)
         return (
             Tick(name="audit", trigger=_every(rhythm.sequencing), act=self._sequence, quiet=True),
+            Tick(name="checkpoints", trigger=_every(rhythm.sequencing), act=self._checkpoint, quiet=True),
             Tick(name="heartbeat", trigger=_every(rhythm.beating), act=self._beat, quiet=True, at_once=True),
             Tick(name="purge", trigger=night, act=self._purge, destroys=True),
             Tick(name="overdue", trigger=_every(rhythm.overdue), act=self._overdue, destroys=True, quiet=True),
@@ -197,6 +198,11 @@ class Worker:
     def _sequence(self) -> Outcome:
         return {"numbered": self._archive.audit.sequence()}
 
+    def _checkpoint(self) -> Outcome:
+        """A minute's or a thousand entries; a database that contradicts what was published publishes nothing."""
+        made = self._archive.checkpoints.publish()
+        return {"published": None if made is None else made.size}
+
     def _beat(self) -> Outcome:
         self._archive.restore.keep_up()
         self._archive.gauges.beat()
@@ -232,6 +238,7 @@ class Worker:
 
     def _apply_policy(self) -> Outcome:
         """Takes a policy that was put in force, and what a replay brought back, to what is stored."""
+        self._archive.fact_backfill.settle()
         self._archive.overrides.settle_replayed()
         self._archive.purpose_endings.settle_replayed()
         applied = self._archive.retention_desk.apply()

@@ -25,6 +25,7 @@ from recvault.domain.merkle import inclusion_proof, leaf_hash, tree_root
 from recvault.domain.ports.database import UnitOfWork
 from recvault.domain.ports.keyring import KeyInfo, Keyring
 from recvault.domain.ports.system import Entropy
+from recvault.domain.retention.endings import PurposeEnding
 from recvault.sealing.envelope import seal_envelope
 from recvault.services.certificate_checks import LEAF_SCHEMA, PAYLOAD_TYPE, PROOF_SCHEMA, SCHEMA, verify_certificate
 
@@ -60,8 +61,11 @@ class Certificates:
         self._entropy = entropy
         self._issuer = issuer
 
-    def evidence(self, row: Communication, *, policy_signed_by: str, started_at: datetime) -> dict[str, object]:
-        """What must be written down before the row forgets it: sizes, salted digests, policy, places. JSON values."""
+    def evidence(
+        self, row: Communication, *, policy_signed_by: str, endings: Sequence[PurposeEnding], started_at: datetime
+    ) -> dict[str, object]:
+        """What must be written down before the row forgets it: sizes, salted digests, policy, places, and who ended a purpose
+        of it before its time. JSON values."""
         salt = self._entropy.bytes(16)
         return {
             "stored_at": row.stored_at.isoformat(),
@@ -83,9 +87,10 @@ class Certificates:
             "salt": salt.hex(),
             "place": {"declared": row.place_declared, "observed": row.place_observed},
             "started_at": started_at.isoformat(),
+            **({"ended": [_ended(one) for one in endings]} if endings else {}),
         }
 
-    def inaccessible(self, items: Sequence[Destruction], *, absent_at: datetime) -> BatchCertificate:
+    def inaccessible(self, unit: UnitOfWork, items: Sequence[Destruction], *, absent_at: datetime) -> BatchCertificate:
         """The first certificate: data keys gone, no version of any object found."""
         last = max(item.shredded_at for item in items)
         # A playback under way may go on until its objects are gone.
@@ -94,6 +99,7 @@ class Certificates:
         facts: dict[str, object] = {
             "batches": sorted({item.batch for item in items}),
             "triggers": Counter(sorted(item.trigger.value for item in items)),
+            "decided_by_one_person": sum(map(_by_one_person, items)),
             "policies": _distinct(item.facts.get("policy") for item in items),
             "places": _distinct(item.facts.get("place") for item in items),
             "shredded": {"first": min(item.shredded_at for item in items).isoformat(), "last": last.isoformat()},
@@ -106,10 +112,10 @@ class Certificates:
                 "are destroyed; the certificate of stage 'complete' says when they were",
             },
         }
-        return self._issue(Stage.INACCESSIBLE, items, facts, issued_at=absent_at)
+        return self._issue(unit, Stage.INACCESSIBLE, items, facts, issued_at=absent_at)
 
     def complete(
-        self, items: Sequence[Destruction], *, keys: Mapping[str, datetime], now: datetime
+        self, unit: UnitOfWork, items: Sequence[Destruction], *, keys: Mapping[str, datetime], now: datetime
     ) -> BatchCertificate:
         """The second certificate: every key that ever wrapped one of the data keys is gone from every keyring replica."""
         facts: dict[str, object] = {
@@ -124,7 +130,7 @@ class Certificates:
                 "offline copy of the keyring held opens for who has the root key of its time",
             },
         }
-        return self._issue(Stage.COMPLETE, items, facts, issued_at=now)
+        return self._issue(unit, Stage.COMPLETE, items, facts, issued_at=now)
 
     def files(self, unit: UnitOfWork, item: Destruction) -> dict[Stage, str]:
         """The certificates of one communication as files, each verifiable alone, by stage.
@@ -143,7 +149,13 @@ class Certificates:
         return self._keyring.public(SIGNING_KEY)
 
     def _issue(
-        self, stage: Stage, items: Sequence[Destruction], facts: Mapping[str, object], *, issued_at: datetime
+        self,
+        unit: UnitOfWork,
+        stage: Stage,
+        items: Sequence[Destruction],
+        facts: Mapping[str, object],
+        *,
+        issued_at: datetime,
     ) -> BatchCertificate:
         leaves = tuple(leaf_hash(leaf_of(item, stage)) for item in items)
         certificate_id = uuid7(issued_at, self._entropy.bytes(10))
@@ -159,6 +171,7 @@ class Certificates:
             "issued_at": issued_at.isoformat(),
             "actor": "system:purge",
             "tool": f"recvault {self._issuer.version}",
+            "log_checkpoint": _latest(unit),
             **facts,
         }
         envelope = seal_envelope(
@@ -237,6 +250,31 @@ def _proof(certificate: BatchCertificate, item: Destruction) -> str:
             "proof": [base64.b64encode(node).decode() for node in inclusion_proof(certificate.leaves, index)],
         }
     ).decode()
+
+
+def _ended(ending: PurposeEnding) -> dict[str, object]:
+    """Who ended a purpose, by account ids; nobody approves an objection."""
+    return {
+        "purpose": ending.purpose,
+        "kind": ending.kind.value,
+        "at": ending.ends_at.isoformat(),
+        "by": ending.placed_by,
+        "approved_by": ending.approved_by,
+        "decided_by_one_person": ending.approved_by == ending.placed_by,
+    }
+
+
+def _by_one_person(item: Destruction) -> bool:
+    ended = item.facts.get("ended")
+    return isinstance(ended, list) and any(one.get("decided_by_one_person") for one in ended)
+
+
+def _latest(unit: UnitOfWork) -> dict[str, object] | None:
+    """The last published checkpoint of the audit log: whoever has it, or a later one, knows that the entries of what was
+    decided before stand in a log that was not rewritten since."""
+    for checkpoint in unit.audit.checkpoints(1):
+        return {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+    return None
 
 
 def _distinct(values: Iterable[object]) -> list[object]:

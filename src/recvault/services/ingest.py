@@ -47,6 +47,7 @@ from recvault.intake.media import decide_media_type
 from recvault.sealing.manifest import Manifest, open_manifest
 from recvault.services.audit_log import AuditLog
 from recvault.services.customers import Customers, Parties
+from recvault.services.fact_digests import FactDigests
 from recvault.services.ingest_rows import IngestRows, Origin, Stored, require_announced
 from recvault.services.lost_rows import LostRows
 from recvault.services.period_keys import PeriodKeys
@@ -103,7 +104,12 @@ class Ingest:
         self._entropy = entropy
         self._limits = limits
         self._rows = IngestRows(
-            retention=retention, places=places, clock=clock, entropy=entropy, unset_notice=limits.unset_notice
+            retention=retention,
+            digests=FactDigests(keyring=keyring),
+            places=places,
+            clock=clock,
+            entropy=entropy,
+            unset_notice=limits.unset_notice,
         )
 
     def accept(self, source: Source, draft: Draft, content: Iterable[bytes]) -> Receipt:

@@ -17,6 +17,7 @@ from recvault.sealing.container import StreamSeal
 from recvault.sealing.fields import seal_fields
 from recvault.sealing.manifest import Manifest, seal_manifest
 from recvault.services.customers import Parties
+from recvault.services.fact_digests import FactDigests
 from recvault.services.places import Places
 from recvault.services.retention import Retention
 from recvault.services.sealed_fields import fields_of_draft
@@ -49,9 +50,17 @@ class IngestRows:
     """Makes rows."""
 
     def __init__(
-        self, *, retention: Retention, places: Places, clock: Clock, entropy: Entropy, unset_notice: str
+        self,
+        *,
+        retention: Retention,
+        digests: FactDigests,
+        places: Places,
+        clock: Clock,
+        entropy: Entropy,
+        unset_notice: str,
     ) -> None:
         self._retention = retention
+        self._digests = digests
         self._places = places
         self._clock = clock
         self._entropy = entropy
@@ -63,7 +72,8 @@ class IngestRows:
         blank = replace(self._described(origin, draft, parties, stored, now), streams=(stored.record,))
         row = self._retention.with_ends(self._sealed(blank, draft, stored), standing=parties.standing)
         has_notice = bool(draft.notice_ref or origin.source.notice_ref)
-        return replace(row, attention=_marks(draft, parties, stored, row, now, has_notice=has_notice))
+        marks = _marks(draft, parties, stored, row, now, has_notice=has_notice)
+        return self._digests.sealed(replace(row, attention=marks))
 
     def _described(
         self, origin: Origin, draft: Draft, parties: Parties, stored: Stored, now: datetime

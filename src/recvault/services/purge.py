@@ -274,7 +274,7 @@ class Purge:
     def _issue_inaccessible(self, unit: UnitOfWork, items: Sequence[Destruction], absent_at: datetime) -> None:
         # A clock that was set back meanwhile must not date the look before the shredding.
         looked_at = max([absent_at, *(item.shredded_at for item in items)])
-        self._issue(unit, self._certificates.inaccessible(items, absent_at=looked_at), items, at=absent_at)
+        self._issue(unit, self._certificates.inaccessible(unit, items, absent_at=looked_at), items, at=absent_at)
 
     def _issue(
         self, unit: UnitOfWork, certificate: BatchCertificate, items: Sequence[Destruction], *, at: datetime
@@ -327,7 +327,7 @@ class Purge:
         if items:
             keys = {key_id: gone[key_id] for item in items for key_id in item.key_ids}
             now = self._clock.now()
-            self._issue(unit, self._certificates.complete(items, keys=keys, now=now), items, at=now)
+            self._issue(unit, self._certificates.complete(unit, items, keys=keys, now=now), items, at=now)
         return [item.communication_id for item in items]
 
     def recheck(self) -> list[str]:

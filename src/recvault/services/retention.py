@@ -29,6 +29,7 @@ from recvault.domain.retention.statutes import Override
 from recvault.intake.policy_file import parse_policy
 from recvault.services.access import Access
 from recvault.services.audit_log import AuditLog
+from recvault.services.fact_digests import ALTERED, FactDigests
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.signed_policies import SignedPolicies
 
@@ -46,6 +47,7 @@ class Retention:
         database: Database,
         period_keys: PeriodKeys,
         signatures: SignedPolicies,
+        digests: FactDigests,
         access: Access,
         audit: AuditLog,
         clock: Clock,
@@ -54,6 +56,7 @@ class Retention:
         self._database = database
         self._period_keys = period_keys
         self._signatures = signatures
+        self._digests = digests
         self._access = access
         self._audit = audit
         self._clock = clock
@@ -200,15 +203,29 @@ class Retention:
     def recomputed(
         self, unit: UnitOfWork, rows: Sequence[Communication], policy: Policy | None = None
     ) -> list[Communication]:
-        """Stored rows with the ends that follow from their facts and the overrides over them: by the version each names,
-        or all by ``policy``. One query, however many they are."""
-        covering = unit.retention.overrides_covering([row.id for row in rows])
+        """Stored rows with the ends that follow from their facts and what stands over them: by the version each names,
+        or all by ``policy``. As many queries, however many rows they are."""
+        standing = self._standing(unit, rows)
         return [
-            self._computed(
-                row, policy or self._policy(row.policy_version, unit), Standing(overrides=covering.get(row.id, ()))
-            )
-            for row in rows
+            self._computed(row, policy or self._policy(row.policy_version, unit), over)
+            for row, over in zip(rows, standing, strict=True)
         ]
+
+    def _standing(self, unit: UnitOfWork, rows: Sequence[Communication]) -> list[Standing]:
+        ids = [row.id for row in rows]
+        covering, released = unit.retention.overrides_covering(ids), unit.retention.releases_of(ids)
+        return [Standing(overrides=covering.get(one, ()), releases=released.get(one, ())) for one in ids]
+
+    def altered(self, unit: UnitOfWork, rows: Sequence[Communication]) -> set[str]:
+        """Those whose facts and ends are not the ones that were authenticated."""
+        return self._digests.altered(unit, rows)
+
+    def ended_early(self, unit: UnitOfWork, rows: Sequence[Communication]) -> set[str]:
+        """Those that would be kept for longer had nobody ended a purpose of theirs."""
+        ended = [row for row in rows if any(record.ended_at is not None for record in row.purposes)]
+        free = [replace(row, purposes=tuple(replace(one, ended_at=None) for one in row.purposes)) for row in ended]
+        longer = zip(ended, self.recomputed(unit, free), strict=True)
+        return {row.id for row, unended in longer if unended.destroy_at > row.destroy_at}
 
     def _computed(self, row: Communication, policy: Policy, standing: Standing) -> Communication:
         ends = evaluate(policy, standing.over(row.facts(), self._zone), self._zone)
@@ -241,31 +258,44 @@ class Retention:
             return unit.communications.get(communication_id)
 
     def lock(
-        self, unit: UnitOfWork, communication_ids: Collection[str], *, replayed: Collection[Override] = ()
+        self,
+        unit: UnitOfWork,
+        communication_ids: Collection[str],
+        *,
+        replayed: Collection[Override] = (),
+        unattested: bool = False,
     ) -> list[Communication]:
         """Guard rows, then those of the communications that are still stored, in id order (rule 3). A row whose end is not
-        what its facts give is left out, stopped and reported: an event must not cover up an edited database (rule 7).
-        ``replayed``: overrides that a replay placed or ended; rows may still have the end without or with them."""
+        what its facts give, or whose facts are not authentic, is left out, stopped and reported: an event must not cover up
+        an edited database (rule 7). ``replayed``: overrides that a replay placed or ended; rows may still have the end
+        without or with them. ``unattested``: rows without a digest are taken as they are."""
         customers, points = unit.communications.guards(communication_ids)
         unit.register.lock_guards(customer_ids=customers, contact_point_ids=points)
         rows = [row for row in unit.communications.lock(communication_ids) if row.state is State.STORED]
         intact: list[Communication] = []
-        covering = unit.retention.overrides_covering([row.id for row in rows])
-        for row in rows:
-            if row.destroy_at in self._expected(unit, row, covering.get(row.id, ()), replayed):
+        standing = self._standing(unit, rows)
+        altered = self.altered(unit, [row for row in rows if not unattested or row.facts_digest is not None])
+        for row, over in zip(rows, standing, strict=True):
+            if row.destroy_at not in self._expected(unit, row, over, replayed):
+                self.stop(unit, row, EDITED, by=ACTOR)
+            elif row.id in altered:
+                self.stop(unit, row, ALTERED, by=ACTOR)
+            else:
                 intact.append(row)
-                continue
-            unit.communications.stop(row.id, EDITED)
-            self._audit.record(unit, actor=ACTOR, act=Act.STOPPED, target=row.id, detail={"reason": EDITED})
         return intact
 
+    def stop(self, unit: UnitOfWork, row: Communication, reason: str, *, by: str) -> None:
+        """Takes a row out of automatic destruction until a person has looked."""
+        unit.communications.stop(row.id, reason)
+        self._audit.record(unit, actor=by, act=Act.STOPPED, target=row.id, detail={"reason": reason})
+
     def _expected(
-        self, unit: UnitOfWork, row: Communication, covering: Sequence[Override], replayed: Collection[Override]
+        self, unit: UnitOfWork, row: Communication, over: Standing, replayed: Collection[Override]
     ) -> set[datetime]:
         policy, ids = self._policy(row.policy_version, unit), {override.id for override in replayed}
-        others = tuple(override for override in covering if override.id not in ids)
+        others = tuple(override for override in over.overrides if override.id not in ids)
         choices = [others, *((*others, override) for override in replayed if override.covers(row.id, row.customer_id))]
-        return {self._computed(row, policy, Standing(overrides=choice)).destroy_at for choice in choices}
+        return {self._computed(row, policy, replace(over, overrides=choice)).destroy_at for choice in choices}
 
     def lock_one(self, unit: UnitOfWork, communication_id: str) -> Communication:
         """The same for one that must be there: NotFound, Destroyed, Conflict when its end was edited."""
@@ -293,12 +323,18 @@ class Retention:
         """Computes locked rows again from their changed facts (``after``, in the order of ``before``) and writes what
         moved, with its key and its audit entry; with ``always`` an entry for the others too. Returns how many moved."""
         moved = 0
-        for was, now in zip(before, self.recomputed(unit, after, policy), strict=True):
+        sealed: list[Communication] = []
+        for was, computed in zip(before, self.recomputed(unit, after, policy), strict=True):
+            now = self._digests.moved(was, computed)
+            if now is not computed:
+                sealed.append(now)
             changed = self._write(unit, was, now)
             moved += changed
             if changed or always:
                 ends = {"before": was.destroy_at.isoformat(), "after": now.destroy_at.isoformat()}
-                self._audit.record(unit, actor=by, act=act, target=was.id, detail=ends | dict(detail or {}))
+                told = ends | {"facts": now.facts_version} | dict(detail or {})
+                self._audit.record(unit, actor=by, act=act, target=was.id, detail=told)
+        unit.retention.set_digests(sealed)
         return moved
 
     def _write(self, unit: UnitOfWork, was: Communication, now: Communication) -> bool:

@@ -13,7 +13,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, State, StreamRecord
 from recvault.domain.destruction import Destruction, DueItem, Trigger
 from recvault.domain.ledger import LedgerKind
@@ -22,12 +21,12 @@ from recvault.domain.ports.objects import ObjectVersion
 from recvault.domain.ports.system import Clock
 from recvault.services.audit_log import AuditLog
 from recvault.services.certificates import Certificates
+from recvault.services.fact_digests import ALTERED
 from recvault.services.ledger import Ledger
-from recvault.services.retention import Retention
+from recvault.services.retention import EDITED, Retention
 from recvault.services.tombstones import Tombstones
 
 ACTOR = "system:purge"
-END_DIFFERS = "end-differs-from-policy"
 POLICY_ALTERED = "policy-not-as-signed"
 
 
@@ -64,21 +63,30 @@ class Shredder:
         fences = {item.communication_id: item for item in items}
         ending: list[Communication] = []
         held = unit.holds.covering([row.id for row in rows])
-        altered = self._retention.not_as_signed(unit, {row.policy_version for row in rows})
+        unsigned = self._retention.not_as_signed(unit, {row.policy_version for row in rows})
+        altered = self._retention.altered(unit, rows)
         for row, expected in zip(rows, self._retention.recomputed(unit, rows), strict=True):
             if row.id in held or row.destroy_at > started_at:
                 done.kept.append(row.id)
-            elif row.policy_version in altered or expected.destroy_at != row.destroy_at:
-                self._stop(unit, row, POLICY_ALTERED if row.policy_version in altered else END_DIFFERS)
-                done.stopped.append(row.id)
+                continue
+            if row.policy_version in unsigned:
+                reason = POLICY_ALTERED
+            elif expected.destroy_at != row.destroy_at:
+                reason = EDITED
+            elif row.id in altered:
+                reason = ALTERED
             else:
                 ending.append(row)
+                continue
+            self._retention.stop(unit, row, reason, by=ACTOR)
+            done.stopped.append(row.id)
+        early = self._retention.ended_early(unit, ending)
         done.tombstones = self._tombstones.write(
             unit,
             ending,
             actor=ACTOR,
             batch=batch,
-            trigger=_trigger,
+            trigger=lambda row: _trigger(row, early),
             started_at=started_at,
             shredded_at=self._clock.now(),
         )
@@ -104,13 +112,11 @@ class Shredder:
         self._ledger.follow(unit)  # holds of ledger and database together
         return [row for row in rows if row.state is State.STORED and row.id in mine]
 
-    def _stop(self, unit: UnitOfWork, row: Communication, reason: str) -> None:
-        unit.communications.stop(row.id, reason)
-        self._audit.record(unit, actor=ACTOR, act=Act.STOPPED, target=row.id, detail={"reason": reason})
 
-
-def _trigger(row: Communication) -> Trigger:
-    return Trigger.RETENTION if row.do_not_keep_at is None else Trigger.DO_NOT_KEEP
+def _trigger(row: Communication, early: Collection[str]) -> Trigger:
+    if row.do_not_keep_at is not None:
+        return Trigger.DO_NOT_KEEP
+    return Trigger.PURPOSE_ENDED if row.id in early else Trigger.RETENTION
 
 
 def _version(row: Communication, stream: StreamRecord) -> ObjectVersion:

@@ -7,6 +7,8 @@ after. Reasons are a short list, because the log holds no personal data. Destroy
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from recvault.domain.access import Action, Actor
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, State
@@ -33,6 +35,8 @@ class Stopped:
         self._access.require(actor, Action.DESTRUCTION_CONFIRM)
         with self._database.begin() as unit:
             row = self._locked(unit, communication_id)
+            known = unit.retention.facts_versions([row.id]).get(row.id, 0)
+            row = replace(row, facts_version=max(row.facts_version, known))  # what is authenticated now is the last
             self._retention.move(
                 unit,
                 [row],

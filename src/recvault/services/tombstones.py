@@ -39,6 +39,7 @@ class Tombstones:
         ids = [row.id for row in rows]
         signers = {version: unit.policies.get(version).signed_by for version in {row.policy_version for row in rows}}
         keys = unit.communications.wrapped_by(ids)
+        ended = unit.retention.endings_covering([row.id for row in rows if any(p.ended_at for p in row.purposes)])
         tombstones = [
             Destruction(
                 communication_id=row.id,
@@ -48,7 +49,10 @@ class Tombstones:
                 trigger=trigger(row),
                 stage=Stage.SHREDDED,
                 facts=self._certificates.evidence(
-                    row, policy_signed_by=signers[row.policy_version] or "nobody", started_at=started_at
+                    row,
+                    policy_signed_by=signers[row.policy_version] or "nobody",
+                    endings=ended.get(row.id, ()),
+                    started_at=started_at,
                 ),
                 key_ids=keys.get(row.id, ()),
                 shredded_at=shredded_at,

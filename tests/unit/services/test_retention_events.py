@@ -76,6 +76,7 @@ def test_a_closed_case_counts_from_its_closing_and_is_audited(world: World) -> N
         "before": receipt.destroy_at.isoformat(),
         "after": moved.destroy_at.isoformat(),
         "at": closed.isoformat(),
+        "facts": 2,
     }
 
 

@@ -36,7 +36,8 @@ _PLAIN = (
     "customer_id", "customer_kind", "contact_point_id", "agent_id", "team", "queue", "case_ref",
     "answered", "media_type", "notice_ref", "balancing_ref", "length", "policy_version", "destroy_at",
     "key_id", "wrapped_key", "sealed_fields", "sealed_manifest", "place_declared", "place_observed",
-    "do_not_keep_at", "case_closed_at", "relationship_ended_at", "awaiting_purge",
+    "do_not_keep_at", "case_closed_at", "relationship_ended_at", "awaiting_purge", "facts_version",
+    "facts_digest",
 )  # fmt: skip
 _STREAM = (
     "name", "generation", "object_name", "version_id", "plaintext_length", "ciphertext_length",

@@ -10,19 +10,22 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import (
+    audit_entries,
     communications,
     ending_items,
     endings,
     overrides,
     purposes,
+    releases,
     tags,
 )
-from recvault.domain.communication import State, contact_moment
+from recvault.domain.audit import MOVES_ENDS, Act
+from recvault.domain.communication import Communication, State, contact_moment
 from recvault.domain.durations import parse
 from recvault.domain.errors import Conflict
 from recvault.domain.ports.database.retention import StoredFacts
@@ -30,11 +33,13 @@ from recvault.domain.retention.endings import EndingKind, PurposeEnding
 from recvault.domain.retention.facts import Facts
 from recvault.domain.retention.statutes import Basis, Override, Statute
 
-_c, _o, _e, _i = communications.c, overrides.c, endings.c, ending_items.c
+_c, _o, _e, _i, _a = communications.c, overrides.c, endings.c, ending_items.c, audit_entries.c
 _STORED = _c.state == State.STORED.value
 _ACTIVE = _o.ended_at.is_(None)
 _STANDING = _e.withdrawn_at.is_(None)
 _TERMS = ("code", "name", "keep", "basis", "source", "mandatory")
+_MOVING = sorted(act.value for act in {*MOVES_ENDS, Act.ITEM_RESUMED, Act.POLICY_APPLIED})
+"""Acts whose entries name the version of the facts."""
 
 _FACTS = (
     "id", "source_id", "conflict_of", "channel", "direction", "started_at", "ended_at", "stored_at", "customer_kind",
@@ -173,6 +178,39 @@ class SqlRetention:
         for batch in batches(communication_ids):
             self._session.change(update(communications).where(_c.id.in_(batch), _STORED).values(case_closed_at=at))
 
+    def releases_of(self, communication_ids: Collection[str]) -> dict[str, tuple[datetime, ...]]:
+        """See the port."""
+        found: dict[str, tuple[datetime, ...]] = {}
+        for row in self._beside(releases, communication_ids):
+            found[row.communication_id] = (*found.get(row.communication_id, ()), row.until)
+        return found
+
+    def set_digests(self, rows: Collection[Communication]) -> None:
+        """See the port."""
+        if rows:
+            self._session.change(
+                update(communications)
+                .where(_c.id == bindparam("item"), _STORED)
+                .values(facts_version=bindparam("version"), facts_digest=bindparam("digest")),
+                [{"item": row.id, "version": row.facts_version, "digest": row.facts_digest} for row in rows],
+            )
+
+    def ids_without_digest(self, limit: int, *, after: str = "") -> list[str]:
+        """See the port."""
+        missing_one = (_c.facts_digest.is_(None), _STORED)
+        return self._session.column(select(_c.id).where(_c.id > after, *missing_one).order_by(_c.id).limit(limit))
+
+    def facts_versions(self, communication_ids: Collection[str]) -> dict[str, int]:
+        """See the port."""
+        found: dict[str, int] = {}
+        for batch in batches(communication_ids):
+            entries = select(_a.target, _a.detail).where(_a.target.in_(batch), _a.act.in_(_MOVING))
+            for target, detail in self._session.rows(entries):
+                version = detail.get("facts")
+                if target is not None and isinstance(version, int):
+                    found[target] = max(version, found.get(target, 0))
+        return found
+
     def ids_under_other_policies(self, version: str, limit: int, *, after: str = "") -> list[str]:
         """See the port."""
         return self._session.column(
@@ -188,13 +226,14 @@ class SqlRetention:
             .limit(limit)
         )
         ids = [row.id for row in rows]
+        released = self.releases_of(ids)
         tagged: dict[str, list[str]] = {}
         capped: dict[str, list[Row[Any]]] = {}
         for row in self._beside(tags, ids):
             tagged.setdefault(row.communication_id, []).append(row.tag)
         for row in self._beside(purposes, ids):
             capped.setdefault(row.communication_id, []).append(row)
-        return [_stored(row, tagged.get(row.id, ()), capped.get(row.id, ())) for row in rows]
+        return [_stored(row, tagged.get(row.id, ()), capped.get(row.id, ()), released.get(row.id, ())) for row in rows]
 
     def _beside(self, table: Any, ids: Collection[str]) -> Iterable[Row[Any]]:
         for batch in batches(ids):
@@ -240,8 +279,10 @@ def _ending(row: Any) -> PurposeEnding:
     )
 
 
-def _stored(row: Any, tagged: Iterable[str], purposes_of: Iterable[Row[Any]]) -> StoredFacts:
-    """The same facts as ``Communication.facts`` gives; a test holds the two equal."""
+def _stored(
+    row: Any, tagged: Iterable[str], purposes_of: Iterable[Row[Any]], released: tuple[datetime, ...]
+) -> StoredFacts:
+    """The same facts as ``Communication.facts`` gives, with its releases; a test holds the two equal."""
     records = list(purposes_of)
     duration = None if row.ended_at is None or row.ended_at < row.started_at else row.ended_at - row.started_at
     facts = Facts(
@@ -263,6 +304,7 @@ def _stored(row: Any, tagged: Iterable[str], purposes_of: Iterable[Row[Any]]) ->
         relationship_ended_at=row.relationship_ended_at,
         ended_purposes={one.purpose: one.ended_at for one in records if one.ended_at is not None},
         do_not_keep_at=row.do_not_keep_at,
+        releases=released,
         caps={one.purpose: one.cap_until for one in records},
     )
     return StoredFacts(id=row.id, facts=facts, destroy_at=row.destroy_at, policy_version=row.policy_version)

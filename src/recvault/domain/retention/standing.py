@@ -1,5 +1,5 @@
-"""What stands over a communication beside its own row: statutory overrides, and ends of purposes that its customer's
-objection or a person set.
+"""What stands over a communication beside its own row: statutory overrides, ends of purposes that its customer's
+objection or a person set, and releases to trainees.
 
 Adding it to the facts depends on no order: of several ends of one purpose the first in time counts, overrides only add up.
 """
@@ -16,14 +16,15 @@ from recvault.domain.retention.statutes import Override
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """Overrides and ends that count."""
+    """Overrides and ends that count, and until when a recording is released to trainees."""
 
     overrides: tuple[Override, ...] = ()
     endings: tuple[PurposeEnding, ...] = ()
+    releases: tuple[datetime, ...] = ()
 
     def over(self, facts: Facts, zone: tzinfo) -> Facts:
         """The facts with what stands over them."""
-        if not self.overrides and not self.endings:
+        if self == NOTHING_STANDS:
             return facts
         ended = dict(facts.ended_purposes)
         for ending in self.endings:
@@ -31,6 +32,7 @@ class Standing:
         return replace(
             facts,
             ended_purposes=ended,
+            releases=(*facts.releases, *self.releases),
             statutes=tuple(override.end_for(facts.contact_at, zone) for override in self.overrides),
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from recvault.domain.communication import Communication
 from recvault.domain.retention.endings import PurposeEnding
 from recvault.domain.retention.facts import Facts
 from recvault.domain.retention.statutes import Override
@@ -69,6 +70,19 @@ class RetentionRecords(Protocol):
 
     def set_case_closed(self, communication_ids: Collection[str], at: datetime) -> None:
         """Notes the closing of the case on its communications (a fact of retention); what is shredded is passed over."""
+
+    def releases_of(self, communication_ids: Collection[str]) -> dict[str, tuple[datetime, ...]]:
+        """The ends of releases to trainees by communication, past ones too; ids without one are absent."""
+
+    def set_digests(self, rows: Collection[Communication]) -> None:
+        """Writes version and digest of the facts of stored rows; what is shredded is passed over."""
+
+    def ids_without_digest(self, limit: int, *, after: str = "") -> list[str]:
+        """Up to ``limit`` stored rows whose facts have no digest, in id order, ids greater than ``after``."""
+
+    def facts_versions(self, communication_ids: Collection[str]) -> dict[str, int]:
+        """The highest version of the facts that the audit log's entries tell of each; ids without such an entry are
+        absent."""
 
     def stored_facts(self, limit: int, *, after: str = "") -> list[StoredFacts]:
         """Up to ``limit`` stored rows in id order, ids greater than ``after``."""
