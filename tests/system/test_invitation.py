@@ -75,7 +75,7 @@ def test_without_a_script_the_code_is_typed(made: Desk, base: str, visit: Visit)
 def test_what_other_sites_and_odd_forms_send_is_refused(made: Desk, base: str) -> None:
     secret = invited(made, "toisaalta")
     form = {"secret": secret, "password": FIRST, "password_again": FIRST}
-    with httpx.Client(base_url=base) as client:
+    with httpx.Client(base_url=base, headers={"Origin": base}) as client:
         foreign = {"Sec-Fetch-Site": "cross-site"}
         assert client.post("/invitation", data=form, headers=foreign).status_code == 403
         assert client.post("/invitation", json=form).status_code == 422

@@ -40,7 +40,8 @@ def served(world: World) -> Iterator[Served]:
 @pytest.fixture
 def client(served: Served) -> Iterator[httpx.Client]:
     """A browser of its own, signed in."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{served.port}") as client:
+    own = f"http://127.0.0.1:{served.port}"
+    with httpx.Client(base_url=own, headers={"Origin": own}) as client:
         assert client.post("/sign-in", data=NAMES).status_code == 303
         yield client
 
@@ -111,7 +112,7 @@ def test_every_answer_carries_its_headers(client: httpx.Client, path: str) -> No
     headers = client.get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
-    assert headers["x-frame-options"] == "DENY" and headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY" and headers["referrer-policy"] == "same-origin"
     assert headers["x-content-type-options"] == "nosniff"
     assert path.startswith("/static/") or headers["cache-control"] == "no-store"
 
@@ -123,7 +124,14 @@ def test_pages_hold_no_inline_style_or_script(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}]
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": ""},
+    ],
 )
 @pytest.mark.parametrize("path", ["/search", "/sign-out", "/sign-in", "/holds/x/release"])
 def test_another_sites_form_does_nothing(client: httpx.Client, headers: dict[str, str], path: str) -> None:
@@ -141,7 +149,8 @@ def test_the_session_is_the_cookies_alone_and_ends(client: httpx.Client, served:
 
 @pytest.mark.parametrize("onward", ["//evil.example", "https://evil.example", "/communications/../x", "/holds\r\nX: y"])
 def test_signing_in_leads_nowhere_else(served: Served, onward: str) -> None:
-    answer = served.client.post("/sign-in", data={**NAMES, "next": onward})
+    origin = {"Origin": f"http://127.0.0.1:{served.port}"}
+    answer = served.client.post("/sign-in", data={**NAMES, "next": onward}, headers=origin)
     assert answer.headers["location"] == "/"
 
 

@@ -18,20 +18,13 @@ from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
 from recvault.interfaces.http import approvals, communications, metrics, problems, register, retention
 from recvault.interfaces.http.description import describe
+from recvault.interfaces.http.headers import ALL, HSTS
 from recvault.interfaces.web import routes as web
 
 log = structlog.get_logger()
 
 INGEST_THREADS = 16
 """Uploads sealed and stored at the same time by one process."""
-
-HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-"""Of every answer that does not say otherwise."""
 
 
 def create_app(archive: Archive) -> FastAPI:
@@ -84,8 +77,10 @@ class _Around:
                 log.info("request", method=scope["method"], route=route, status=message["status"])
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                for name, value in HEADERS.items():
+                for name, value in ALL.items():
                     headers.setdefault(name, value)
+                if scope["scheme"] == "https":
+                    headers.setdefault(*HSTS)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -14,15 +14,13 @@ from collections.abc import Iterable, Mapping
 from fastapi import APIRouter, Request, Response
 
 from recvault.domain.errors import Forbidden
+from recvault.interfaces.http.doors import PROXY_HEADERS
 from recvault.interfaces.http.identity import ArchiveDep
 from recvault.services.gauges import GAUGES
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 PREFIX = "recvault_"
-
-PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
-"""Headers that a proxy adds."""
 
 router = APIRouter()
 
@@ -36,7 +34,7 @@ def metrics(request: Request, archive: ArchiveDep) -> Response:
 
 def require_direct(request: Request, networks: Iterable[str]) -> None:
     """Returns when the request comes straight from one of the networks; Forbidden otherwise."""
-    if any(name in request.headers for name in PASSED_ON):
+    if any(name in request.headers for name in PROXY_HEADERS):
         raise Forbidden("/metrics is not passed on by a proxy; let Prometheus ask this process directly")
     if request.client is None or not is_within(request.client.host, networks):
         raise Forbidden("/metrics is not open to this address; add its network to server.metrics_networks")

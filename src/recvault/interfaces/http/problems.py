@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from recvault.domain import errors
+from recvault.interfaces.http.headers import ALL
 
 log = structlog.get_logger()
 
@@ -21,6 +22,7 @@ STATUS: tuple[tuple[type[errors.RecvaultError], int], ...] = (
     (errors.ContentMismatch, 422),
     (errors.InvalidInput, 422),
     (errors.NotAuthenticated, 401),
+    (errors.StepUpRequired, 401),  # RFC 9470, 3
     (errors.TooManyAttempts, 429),
     (errors.Forbidden, 403),
     (errors.LimitReached, 429),
@@ -70,7 +72,7 @@ def problem(status: int, code: str, detail: str, request: Request, extra: dict[s
         "request_id": getattr(request.state, "request_id", None),
         **(extra or {}),
     }
-    headers = {"Cache-Control": "no-store"}
+    headers = dict(ALL)  # a fault that nobody expected is answered outside of what adds them to all others
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="recvault"'
     if status == 503:
@@ -89,6 +91,10 @@ async def _of_recvault(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.Forbidden) and error.reason:
         extra["reason"] = error.reason
     response = problem(status, error.code, str(error), request, extra)
+    if isinstance(error, errors.StepUpRequired):
+        response.headers["WWW-Authenticate"] = (
+            f'Bearer realm="recvault", error="insufficient_user_authentication", max_age="{int(error.within.total_seconds())}"'
+        )
     if isinstance(error, errors.LimitReached):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, errors.TooManyAttempts):

@@ -82,9 +82,10 @@ def tidy(text: str) -> str:
 # Sentences that the page itself raises.
 OWN = (
     N_(
-        "this page opens only on the archive's own machine, until second factors are there; use it at the machine "
-        "itself or through an SSH tunnel to it"
+        "this page opens only on the archive's own machine as it is configured; use it there or through an SSH tunnel, "
+        "or set server.public_url, server.trusted_proxies and second factors"
     ),
+    N_("this is not the archive's own address; open it by the https address that your administrator gave you"),
     N_("a date is written as 22.11.2026"),
     N_("choose what you need it for"),
     N_("customers are hidden from trainers; search by time, agent or queue"),

@@ -1,8 +1,10 @@
-"""What every page does: refuse whoever is not at this machine, know the person, render, and turn errors into calm pages.
+"""What every page does: refuse a browser that came by another way than the open ones, know the person, render, and turn
+errors into calm pages.
 
-Keeps: no page leaves without its security headers; nothing is served that came through a proxy or from another host (the
-page has no second factor and no lock-out yet, so it is for loopback only); content of fields is only ever escaped text.
-Left to others: who may do what (services), problem documents of the API (``http.problems``).
+Keeps: no page leaves without its security headers; content of fields is only ever escaped text; a half-open session leads to
+the page for second factors and nowhere else; an act that needs a recent proof leads to the page for that, and back.
+Left to others: which ways are open (``http.doors``), who may do what (services), problem documents of the API
+(``http.problems``).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 from collections.abc import Callable, Coroutine
 from functools import cached_property
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from fastapi import Depends, Request
@@ -21,13 +23,14 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from recvault.bootstrap import Archive
-from recvault.config.fields import host_of, is_loopback
 from recvault.domain.access import TABLE, Action, Actor, Subject, decide, sees_customer_masked, visible_sets
 from recvault.domain.accounts import User
 from recvault.domain.communication import Communication
-from recvault.domain.errors import Forbidden, NotAuthenticated, RecvaultError
+from recvault.domain.errors import NotAuthenticated, RecvaultError, SecondFactorRequired, StepUpRequired
 from recvault.domain.purpose import Purpose
-from recvault.interfaces.http.identity import COOKIE, archive_of
+from recvault.interfaces.http.doors import NotHere, require_open
+from recvault.interfaces.http.headers import PAGES
+from recvault.interfaces.http.identity import archive_of, cookie_name, drop_session, half_signed_in
 from recvault.interfaces.http.identity import signed_in as who
 from recvault.interfaces.http.problems import status_of
 from recvault.interfaces.web import words
@@ -42,38 +45,13 @@ LANGUAGE_COOKIE = "lang"
 PURPOSES = (Purpose.VERIFICATION, Purpose.TRAINING, Purpose.REQUEST)
 """Those that the page offers; disclosures to authorities have a workflow of their own."""
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
+LEADS_BACK = re.compile(
+    r"/(?:(?:communications|destructions|approvals)/[0-9a-f-]{36}|holds|approvals|destructions|account)", re.ASCII
+)
+"""Pages that signing in, a second factor and a proof may lead on to."""
 
-LEADS_BACK = re.compile(r"/(communications|destructions)/[0-9a-f-]{36}", re.ASCII)
-"""Pages that the sign-in page may lead on to."""
-
-# What a proxy adds: with any of these, the client's address is not the reader's.
-PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
-
-
-class NotHere(Forbidden):
-    """The page was asked for from elsewhere than this machine."""
-
-
-def require_loopback(request: Request) -> None:
-    """Returns when the request comes from this machine itself, under its loopback name; NotHere otherwise.
-
-    The name in Host is looked at as well: a foreign name that resolves to loopback (DNS rebinding) is refused.
-    """
-    client = "" if request.client is None else request.client.host.removeprefix("::ffff:")
-    direct = not any(name in request.headers for name in PROXY_HEADERS)
-    if not (direct and is_loopback(client) and is_loopback(host_of(request.headers.get("host", "")))):
-        raise NotHere(
-            "this page opens only on the archive's own machine, until second factors are there; use it at the machine "
-            "itself or through an SSH tunnel to it"
-        )
+SECOND_FACTOR_PAGE = "/second-factor"
+PROOF_PAGE = "/prove"
 
 
 class Page:
@@ -169,24 +147,43 @@ def signed_in(request: Request) -> Page:
     return Page(request, who(request))
 
 
+def half_open(request: Request) -> Page:
+    """A page of the person behind the session, a second factor proved or not."""
+    return Page(request, half_signed_in(request))
+
+
+def proved(request: Request) -> Page:
+    """A page that acts: of the person behind the session, after a recent proof; StepUpRequired otherwise."""
+    page = signed_in(request)
+    page.archive.sessions.require_proof(page.actor)
+    return page
+
+
 AnybodyDep = Annotated[Page, Depends(anybody)]
 PageDep = Annotated[Page, Depends(signed_in)]
+HalfOpenDep = Annotated[Page, Depends(half_open)]
+ProvedDep = Annotated[Page, Depends(proved)]
+
+
+def onward(path: str) -> str:
+    """The path to lead on to, the first page when it is not one of ours."""
+    return path if LEADS_BACK.fullmatch(path) else "/"
 
 
 class PageRoute(APIRoute):
     """A route whose errors are pages."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:  # type: ignore[explicit-override]
-        """The route's own handler between the loopback check and the error pages."""
+        """The route's own handler between the check of the way and the error pages."""
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
             try:
-                require_loopback(request)
+                require_open(request, archive_of(request).config)
                 response = await inner(request)
             except (RecvaultError, RequestValidationError) as error:
                 response = await run_in_threadpool(_error_page, request, error)
-            for name, value in HEADERS.items():
+            for name, value in PAGES.items():
                 response.headers.setdefault(name, value)
             return response
 
@@ -199,8 +196,12 @@ def see_other(path: str) -> Response:
 
 
 def _error_page(request: Request, error: RecvaultError | RequestValidationError) -> Response:
+    if isinstance(error, SecondFactorRequired):
+        return see_other(_with_next(SECOND_FACTOR_PAGE, request))
     if isinstance(error, NotAuthenticated):
         return _to_sign_in(request)
+    if isinstance(error, StepUpRequired):
+        return see_other(_with_next(PROOF_PAGE, request))
     page = Page(request, None if isinstance(error, NotHere) else _person_if_any(request))
     status = status_of(error) if isinstance(error, RecvaultError) else 422
     if status >= 500:
@@ -215,16 +216,24 @@ def _to_sign_in(request: Request) -> Response:
     A link in another site's page (a case system) brings no SameSite=Strict cookie along: the browser is asked to come once
     more, from here.
     """
-    had_session = COOKIE in request.cookies
+    had_session = cookie_name(request) in request.cookies
     if not had_session and request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
         return Page(request, None).render("again.html")
-    asked = {"ended": "1"} if had_session else {}
-    if request.method == "GET" and LEADS_BACK.fullmatch(request.url.path):
-        asked["next"] = request.url.path
-    response = see_other("/sign-in" + (f"?{urlencode(asked)}" if asked else ""))
+    response = see_other(_with_next("/sign-in", request, **({"ended": "1"} if had_session else {})))
     if had_session:
-        response.delete_cookie(COOKIE, path="/")
+        drop_session(request, response)
     return response
+
+
+def _with_next(path: str, request: Request, **asked: str) -> str:
+    """The path with where to go on to: the page that was asked for or, after a form, the page that it stood on."""
+    here = request.url.path
+    if request.method != "GET":
+        sent_from = urlsplit(request.headers.get("referer", ""))
+        here = sent_from.path if sent_from.netloc == request.headers.get("host") else ""
+    if LEADS_BACK.fullmatch(here):
+        asked["next"] = here
+    return path + (f"?{urlencode(asked)}" if asked else "")
 
 
 def _person_if_any(request: Request) -> SignedIn | None:
