@@ -55,6 +55,7 @@ from recvault.domain.ports.mail import Mail
 from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services import certificates as certificate_service
+from recvault.services import checkpoints as checkpoint_service
 from recvault.services import ledger as ledger_service
 from recvault.services.access import Access
 from recvault.services.access_review import AccessReview
@@ -66,6 +67,7 @@ from recvault.services.backup import Backups
 from recvault.services.backup_files import SealedBackups
 from recvault.services.brakes import Brakes
 from recvault.services.certificates import Certificates
+from recvault.services.checkpoints import Checkpoints
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
 from recvault.services.fact_backfill import FactBackfill
@@ -108,6 +110,7 @@ PERMANENT_KEYS = {
     FACTS_KEY: KeyKind.MAC,
     certificate_service.SIGNING_KEY: KeyKind.SIGN,
     ledger_service.SIGNING_KEY: KeyKind.SIGN,
+    checkpoint_service.SIGNING_KEY: KeyKind.SIGN,
 }
 """Keys that live as long as the archive."""
 
@@ -127,6 +130,7 @@ class Archive:
     keyring: Keyring
     access: Access
     audit: AuditLog
+    checkpoints: Checkpoints
     ledger: Ledger
     period_keys: PeriodKeys
     key_ends: KeyEnds
@@ -252,6 +256,7 @@ def assemble(
         clock=clock,
         entropy=entropy,
         streams=Streams(store=store, helper=helper),
+        resources=resources,
     )
     base = foundation(parts)
     database.guard(base.ledger)
@@ -278,6 +283,7 @@ def assemble(
         keyring=keyring,
         access=base.access,
         audit=base.audit,
+        checkpoints=base.checkpoints,
         ledger=base.ledger,
         period_keys=base.period_keys,
         key_ends=base.key_ends,
@@ -343,6 +349,7 @@ def start(archive: Archive, *, demo: bool = False) -> None:
     archive.restore.stand()  # before anything is read from a database that may have been put back
     archive.retention.adopt(archive.config.retention.policy_file.read_text(encoding="utf-8"))
     archive.fact_backfill.prepare()
+    archive.checkpoints.ready()
     for key_id in PERMANENT_KEYS:
         archive.keyring.info(key_id)
     if not demo and not archive.keyring.backup_confirmed():

@@ -6,12 +6,14 @@ A new service goes into the group whose parts it needs; nothing here opens or de
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
 
 from recvault import __version__
 from recvault.adapters.credentials import Argon2Hasher
+from recvault.bootstrap.log import checkpoint_rules, outlets
 from recvault.bootstrap.parts import (
     access_rules,
     approval_rules,
@@ -42,6 +44,7 @@ from recvault.services.authorisations import Authorisations
 from recvault.services.backup import Backups
 from recvault.services.brakes import Brakes
 from recvault.services.certificates import Certificates, Issuer
+from recvault.services.checkpoints import Checkpoints
 from recvault.services.clocks import Clocks
 from recvault.services.customers import Customers
 from recvault.services.fact_backfill import FactBackfill
@@ -85,6 +88,7 @@ class Parts:
     clock: Clock
     entropy: Entropy
     streams: Streams
+    resources: ExitStack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +97,7 @@ class Foundation:
 
     access: Access
     audit: AuditLog
+    checkpoints: Checkpoints
     ledger: Ledger
     period_keys: PeriodKeys
     key_ends: KeyEnds
@@ -125,8 +130,17 @@ class _Moving(TypedDict):
 
 
 def foundation(parts: Parts) -> Foundation:
-    """Audit, ledger, period keys, access."""
+    """Audit log and its checkpoints, ledger, period keys, access."""
     audit = AuditLog(database=parts.database, clock=parts.clock, entropy=parts.entropy)
+    checkpoints = Checkpoints(
+        database=parts.database,
+        store=parts.store,
+        keyring=parts.keyring,
+        audit=audit,
+        clock=parts.clock,
+        rules=checkpoint_rules(parts.config),
+        outlets=outlets(parts.config, parts.resources),
+    )
     ledger = Ledger(
         database=parts.database, store=parts.ledger_store, keyring=parts.keyring, clock=parts.clock, audit=audit
     )
@@ -149,7 +163,14 @@ def foundation(parts: Parts) -> Foundation:
         zone=parts.config.retention.zone,
         limits=WaitLimits(longest=timedelta(hours=parts.config.keyring.superseded_wait_hours)),
     )
-    return Foundation(access=access, audit=audit, ledger=ledger, period_keys=period_keys, key_ends=key_ends)
+    return Foundation(
+        access=access,
+        audit=audit,
+        checkpoints=checkpoints,
+        ledger=ledger,
+        period_keys=period_keys,
+        key_ends=key_ends,
+    )
 
 
 def issuer(config: Config) -> Issuer:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, Strict, model_validator
 
 from recvault.config import fields
+from recvault.config.log_checkpoints import LogCheckpoints
 from recvault.config.mail import Mail
 from recvault.config.section import (
     Bucket,
@@ -329,6 +330,7 @@ class Config(Section):
     retention: Retention = Field(default_factory=Retention)
     purge: Purge = Purge()
     backup: Backup = Field(default_factory=Backup)
+    log_checkpoints: LogCheckpoints = Field(default_factory=LogCheckpoints)
     mail: Mail = Field(default_factory=Mail)
     log: Log = Log()
 
