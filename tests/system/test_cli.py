@@ -93,6 +93,7 @@ def shell(
     home = tmp_path / "home"
     shutil.copytree(made, home)
     monkeypatch.chdir(home)
+    monkeypatch.setenv("RECVAULT__APPROVALS__PROOF", "account")
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield Shell(home=home, captured=capsys)

@@ -139,6 +139,7 @@ def write_config(home: Home, *, port: int, bucket: Bucket | None = None) -> None
         "ledger": {"second_directory": str(root / "ledger")},
         "sources": {"notice_ref": NOTICE, "balancing_test_ref": "demo-balancing-1"},
         "retention": {"policy_file": str(root / POLICY), "time_zone": ZONE},
+        "approvals": {"proof": "account"},  # its people are invented and hold no passkeys
         "purge": {"nightly_at": f"{night:%H:%M}"},
         "log": {"level": "error"},
     }
