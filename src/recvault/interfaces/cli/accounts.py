@@ -4,6 +4,7 @@ shown once; never do they stand in arguments."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,10 +141,18 @@ def user_add(
         bool, typer.Option("--invite", help="Let the person set a password, by a link that is shown only now.")
     ] = False,
     mail: MailTo = None,
+    as_: Annotated[
+        str | None,
+        typer.Option("--as", metavar="USER", help="The administrator who asks, for roles that take an approval."),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why the roles are needed; whoever approves reads it.")] = "",
     json_: Json = False,
 ) -> None:
     """Add a person. With --token-file and no --password-file the person has an API token and no password; with --invite
-    or --mail the person sets the password."""
+    or --mail the person sets the password. Roles that open content or approve wait for an approval (--as) once somebody
+    can approve."""
+    from recvault.interfaces.cli.grants import give, granted_told, require_asked
+
     grants = tuple(parse_role(text) for text in role or ())
     if language not in ("fi", "en"):
         raise typer.BadParameter("is fi or en", param_hint="--language")
@@ -155,21 +164,24 @@ def user_add(
     with archive_of(context, start=True) as archive:
         if invited:
             archive.invitations.require_possible(mail)
+        require_asked(archive, grants, as_, reason)
         user = archive.accounts.add_user(
             name,
             display_name=display_name or name,
             password=password,
-            grants=grants,
+            grants=(),
             by=OPERATOR,
             agent_id=None if agent is None else _agent_id(archive, agent),
             language=language,
         )
         token = None if token_file is None else archive.sessions.issue_token(name, by=OPERATOR)
-        lines = [f"{name} is added: {_roles_text(user) or 'no roles'}"]
+        made = give(archive, name, grants, as_=as_, reason=reason)
+        user = made.user
+        told, lines = granted_told(made)
+        lines[0] = f"{name} is added: {roles_text(user) or 'no roles'}"
         if token is not None:
             give_token(token, token_file)
             lines.append(f"an API token of {name} is in {token_file}")
-        told = _user_json(user)
         if invited:
             issued = _invite(archive, name, mail)
             told |= _invitation_json(issued)
@@ -237,15 +249,6 @@ def user_disable(context: typer.Context, name: str, json_: Json = False) -> None
     answer(_user_json(user), [f"{name} cannot come in any more"], as_json=json_)
 
 
-@user_commands.command("grant")
-def user_grant(context: typer.Context, name: str, role: Roles = None, json_: Json = False) -> None:
-    """Give a person exactly these roles, in place of those the person has; none without --role."""
-    grants = tuple(parse_role(text) for text in role or ())
-    with archive_of(context, start=True) as archive:
-        user = archive.accounts.set_grants(name, grants, by=OPERATOR)
-    answer(_user_json(user), [f"{name}: {_roles_text(user) or 'no roles'}"], as_json=json_)
-
-
 def parse_role(text: str) -> Grant:
     """``verifier``, ``trainer:teams=a,b`` or ``verifier:queues=x`` as a grant; InvalidInput otherwise."""
     found = _ROLE.fullmatch(text.strip())
@@ -289,15 +292,23 @@ def _agent_id(archive: Archive, ref: str) -> str:
     return agent.id
 
 
-def _roles_text(user: User) -> str:
+def roles_text(user: User) -> str:
+    """The roles of an account, in the form of the command line."""
+    return grants_text(user.grants)
+
+
+def grants_text(grants: Iterable[Grant]) -> str:
+    """Roles in the form of the command line, with their last moment."""
     return ", ".join(
         grant.role.value.replace("_", "-")
         + ("" if grant.scope.kind is ScopeKind.ALL else f":{grant.scope.kind}={','.join(sorted(grant.scope.values))}")
-        for grant in user.grants
+        + ("" if grant.valid_until is None else f" until {grant.valid_until:%Y-%m-%d %H:%M} UTC")
+        for grant in grants
     )
 
 
-def _user_json(user: User) -> dict[str, Any]:
+def user_json(user: User) -> dict[str, Any]:
+    """An account and its roles."""
     return {
         "id": user.id,
         "name": user.name,
@@ -306,6 +317,12 @@ def _user_json(user: User) -> dict[str, Any]:
         "agent_id": user.agent_id,
         "disabled_at": None if user.disabled_at is None else user.disabled_at.isoformat(),
         "roles": [
-            {"role": g.role.value, "scope": g.scope.kind.value, "values": sorted(g.scope.values)} for g in user.grants
+            {
+                "role": g.role.value,
+                "scope": g.scope.kind.value,
+                "values": sorted(g.scope.values),
+                "until": None if g.valid_until is None else g.valid_until.isoformat(),
+            }
+            for g in user.grants
         ],
     }

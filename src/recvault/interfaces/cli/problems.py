@@ -20,6 +20,7 @@ EXIT_CODES: tuple[tuple[type[errors.RecvaultError], int], ...] = (
     (errors.NotFound, REFUSED),
     (errors.NotAuthenticated, REFUSED),
     (errors.TooManyAttempts, TRY_AGAIN),
+    (errors.LimitReached, TRY_AGAIN),
     (errors.Forbidden, REFUSED),
     (errors.Destroyed, REFUSED),
     (errors.Conflict, REFUSED),
