@@ -223,11 +223,11 @@ def user_list(context: typer.Context, json_: Json = False) -> None:
     with archive_of(context) as archive:
         users = archive.accounts.users()
     rows = [
-        (u.name, u.display_name, _roles_text(u) or "-", "open" if u.disabled_at is None else "closed", u.id)
+        (u.name, u.display_name, roles_text(u) or "-", "open" if u.disabled_at is None else "closed", u.id)
         for u in users
     ]
     lines = table(("name", "shown as", "roles", "account", "id"), rows)
-    answer({"rows": [_user_json(user) for user in users]}, lines, as_json=json_)
+    answer({"rows": [user_json(user) for user in users]}, lines, as_json=json_)
 
 
 @user_commands.command("token")
@@ -246,7 +246,7 @@ def user_disable(context: typer.Context, name: str, json_: Json = False) -> None
     """Close a leaver's account: every credential and role ends now."""
     with archive_of(context, start=True) as archive:
         user = archive.accounts.disable(name, by=OPERATOR)
-    answer(_user_json(user), [f"{name} cannot come in any more"], as_json=json_)
+    answer(user_json(user), [f"{name} cannot come in any more"], as_json=json_)
 
 
 def parse_role(text: str) -> Grant:
