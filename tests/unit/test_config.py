@@ -16,7 +16,7 @@ from recvault.config import ConfigFault, Store, known_keys, load, read_secret, s
 CONFIG = Path(__file__).parents[2] / "config"
 EMBEDDED = CONFIG / "recvault.toml"
 SYSTEMD = {"CREDENTIALS_DIRECTORY": "/run/credentials/recvault.service"}
-UNSET_KEY = re.compile(r"^# ([a-z_]+ = )", re.MULTILINE)
+UNSET_KEY = re.compile(r"^# (\"?[a-z_-]+\"? = |\[)", re.MULTILINE)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -54,8 +54,10 @@ def test_every_shipped_configuration_is_tested() -> None:
 
 def test_every_key_is_explained_in_the_embedded_example() -> None:
     documented = tomllib.loads(UNSET_KEY.sub(r"\1", EMBEDDED.read_text(encoding="utf-8")))
-    keys = {f"{section}.{key}" for section, table in documented.items() for key in table}
+    keys = {f"{section}.{key}" for section, table in documented.items() if section != "oidc" for key in table}
     keys |= {f"places.NAME.{key}" for key in documented["places"]["local"]}
+    keys |= {f"oidc[].{key}" for key in documented["oidc"][0]}
+    keys |= {f"oidc[].grants[].{key}" for key in documented["oidc"][0]["grants"][0]}
     text = EMBEDDED.read_text(encoding="utf-8")
     missing = [key for key in known_keys() if key not in keys and not key.startswith("keyring.replicas[]")]
     assert missing == []
@@ -64,8 +66,12 @@ def test_every_key_is_explained_in_the_embedded_example() -> None:
 
 def test_the_unset_keys_of_the_embedded_example_are_known() -> None:
     text = UNSET_KEY.sub(r"\1", EMBEDDED.read_text(encoding="utf-8"))
-    keys = {f"{section}.{key}" for section, table in tomllib.loads(text).items() for key in table}
-    assert keys - set(known_keys()) == {"places.local", "keyring.replicas"}
+    said = tomllib.loads(text)
+    keys = {f"oidc[].{key}" for key in said["oidc"][0]} | {
+        f"oidc[].grants[].{key}" for key in said.pop("oidc")[0]["grants"][0]
+    }
+    keys |= {f"{section}.{key}" for section, table in said.items() for key in table}
+    assert keys - set(known_keys()) == {"places.local", "keyring.replicas", "oidc[].grants"}
 
 
 @pytest.mark.parametrize("line", [line for line in EMBEDDED.read_text().splitlines() if " = " in line])
@@ -433,7 +439,7 @@ def test_what_is_shown_is_plain_and_masks_a_password_in_an_address() -> None:
     shown = json.dumps(show(config))
     assert "hunter2" not in shown
     assert "https://someone:***@company.example" in shown
-    assert set(show(config)) == {key.partition(".")[0] for key in known_keys()}
+    assert set(show(config)) == {re.split(r"\.|\[", key)[0] for key in known_keys()}
 
 
 def test_sizes_are_told_in_bytes_too() -> None:

@@ -30,6 +30,7 @@ from recvault.config.model import (
     Store,
     Telephony,
 )
+from recvault.config.oidc import Oidc, OidcGrant
 from recvault.config.secrets import ConfigFault, read_secret
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "Ledger",
     "Log",
     "Mail",
+    "Oidc",
+    "OidcGrant",
     "Place",
     "Purge",
     "Replica",

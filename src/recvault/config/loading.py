@@ -7,6 +7,7 @@ configuration are told at once, each with its key.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from recvault.config.fields import Surroundings, masked
-from recvault.config.model import Config, Data, Place, Replica
+from recvault.config.model import Config, Data, Place
 from recvault.config.secrets import ConfigFault
 
 PREFIX = "RECVAULT__"
@@ -84,8 +85,8 @@ def _keys(model: type[BaseModel], before: str) -> Iterator[str]:
             yield key
         elif inner == [Place]:
             yield from _keys(Place, f"{key}.NAME.")
-        elif inner == [Replica]:
-            yield from _keys(Replica, f"{key}[].")
+        elif get_origin(field.annotation) is tuple:
+            yield from _keys(inner[0], f"{key}[].")
         else:
             yield from _keys(inner[0], f"{key}.")
 
@@ -187,7 +188,7 @@ def _unknown(key: str) -> str:
     """A sentence about a key that is not known, with the nearest that is."""
     if key in _HINTS:
         return f"{key} is not known: {_HINTS[key]}"
-    section, _, leaf = key.rpartition(".")
+    section, _, leaf = re.sub(r"\[\d+\]", "[]", key).rpartition(".")
     known = known_keys()
     siblings = [name for name in known if name.rpartition(".")[0] == section]
     if not section:

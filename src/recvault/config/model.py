@@ -17,6 +17,7 @@ from pydantic import Field, Strict, model_validator
 from recvault.config import fields
 from recvault.config.log_checkpoints import LogCheckpoints
 from recvault.config.mail import Mail
+from recvault.config.oidc import Oidc
 from recvault.config.section import (
     Bucket,
     Country,
@@ -235,7 +236,9 @@ class Access(Section):
     unusual_customers: int = Field(default=40, ge=1, le=100_000)
     session_idle_minutes: int = Field(default=30, ge=1, le=720)
     session_absolute_hours: int = Field(default=10, ge=1, le=24)
+    api_token_max_days: int = Field(default=90, ge=1, le=366)
     second_factor: Literal["required", "off"] = "required"
+    local_sign_in: Literal["allowed", "break-glass"] = "allowed"
     breach_list: Here | None = None
 
     @model_validator(mode="after")
@@ -332,6 +335,7 @@ class Config(Section):
     backup: Backup = Field(default_factory=Backup)
     log_checkpoints: LogCheckpoints = Field(default_factory=LogCheckpoints)
     mail: Mail = Field(default_factory=Mail)
+    oidc: Annotated[tuple[Oidc, ...], Strict(False)] = ()
     log: Log = Log()
 
     @model_validator(mode="after")
@@ -346,6 +350,16 @@ class Config(Section):
             if place not in self.places:
                 known = ", ".join(sorted(self.places)) or "none"
                 raise ValueError(f"{key} names no declared place; add [places.NAME] for it (declared: {known})")
+        return self
+
+    @model_validator(mode="after")
+    def _issuers_apart(self) -> Self:
+        for key in ("name", "issuer"):
+            values = [getattr(issuer, key) for issuer in self.oidc]
+            if len(set(values)) < len(values):
+                raise ValueError(f"oidc has two issuers of the same {key}; give each its own")
+        if self.access.local_sign_in == "break-glass" and not self.oidc:
+            raise ValueError('access.local_sign_in = "break-glass" needs an issuer to sign in at; add [[oidc]]')
         return self
 
     @model_validator(mode="after")

@@ -31,8 +31,8 @@ def credential_path(name: str, directory: str | None) -> Path:
     return Path(directory) / name
 
 
-def read_secret(path: Path) -> str:
-    """The text in a secret file without its line end.
+def read_secret(path: Path, *, lines: bool = False) -> str:
+    """The text in a secret file without its line end; ``lines``: it may have several, as a key in PEM has.
 
     Raises ConfigFault when the file is missing, empty, longer than SECRET_LIMIT or open to others.
     """
@@ -53,6 +53,6 @@ def read_secret(path: Path) -> str:
         secret = content.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         raise ConfigFault(f"the secret file {path} is not UTF-8 text; write the secret into it again") from None
-    if not secret or "\n" in secret or "\0" in secret:
+    if not secret or ("\n" in secret and not lines) or "\0" in secret:
         raise ConfigFault(f"the secret file {path} must hold one line with the secret and nothing else")
     return secret

@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
-from recvault.domain.errors import Forbidden, Unavailable
+from recvault.domain.errors import Forbidden, InvalidInput, Unavailable
 from recvault.domain.ids import canonical_json, require_aware
 
 ORIGIN = "oidc:"
@@ -57,15 +57,16 @@ _SENTENCES = {
 
 
 class FederationRefused(Forbidden):
-    """Nobody was let in. ``fingerprint`` names the person at the issuer to an administrator who is to link them; only for
-    the person's own eyes. The text of ``cause`` never goes further than the program's log."""
+    """Nobody was let in. ``fingerprint`` names the person at the issuer to an administrator who is to link them: for the
+    person's own eyes; ``user_id`` the account that was refused, if one is known."""
 
     code = "federation-refused"
 
-    def __init__(self, reason: Reason, *, fingerprint: str | None = None) -> None:
+    def __init__(self, reason: Reason, *, fingerprint: str | None = None, user_id: str | None = None) -> None:
         super().__init__(_SENTENCES[reason])
-        self.reason = reason
+        self.why = reason
         self.fingerprint = fingerprint
+        self.user_id = user_id
 
 
 class IssuerUnavailable(Unavailable):
@@ -206,9 +207,22 @@ def session_key(issuer: str, sid: str) -> bytes:
 
 
 def fingerprint(key: bytes) -> str:
-    """How an administrator names a person at an issuer: 32 hexadecimal digits in groups of four."""
-    digits = key.hex()[:32]
-    return "-".join(digits[at : at + 4] for at in range(0, 32, 4))
+    """How a person at an issuer is named to an administrator: 64 hexadecimal digits in groups of eight."""
+    digits = key.hex()
+    return "-".join(digits[at : at + 8] for at in range(0, len(digits), 8))
+
+
+def key_of(text: str) -> bytes:
+    """The other way round; InvalidInput when it is no fingerprint."""
+    try:
+        key = bytes.fromhex(text.replace("-", "").strip())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise InvalidInput(
+            "the person's code has 64 digits and letters a to f; take it from the page that refused them"
+        )
+    return key
 
 
 def require_admitted(rules: IssuerRules, claims: Claims) -> None:

@@ -12,6 +12,7 @@ from recvault.domain.approvals import ProposalKind, ProposalState
 from recvault.domain.notices import AlarmCode
 from recvault.domain.ports.database import UnitOfWork
 from recvault.services.alarms import Sights
+from recvault.services.break_glass import used_lately
 from recvault.services.listening_limits import ListeningLimits
 
 
@@ -26,6 +27,7 @@ class AccessAlarms:
         numbers = {
             AlarmCode.ROLES_APPROVED: _roles_approved(unit),
             AlarmCode.BREAK_GLASS: unit.authorisations.live(ProposalKind.BREAK_GLASS, now),
+            AlarmCode.BREAK_GLASS_SIGN_IN: used_lately(unit, now),
             AlarmCode.UNUSUAL_LISTENING: self._listening.unusual_today(unit, now),
             AlarmCode.REVIEW_DUE: _reviews_due(unit, now),
         }

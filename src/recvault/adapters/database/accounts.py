@@ -93,22 +93,21 @@ class SqlAccounts:
     def add_user(self, user: User) -> None:
         """See the port."""
         self._session.insert(users, {name: getattr(user, name) for name in _USER})
-        self.insert_grants(user.id, user.grants)
+        self._insert_grants(user.id, user.grants)
 
     def put_user(self, user: User) -> None:
         """See the port. NotFound when unknown; Conflict when another has the name."""
         values = {name: getattr(user, name) for name in _USER if name != "id"}
         if not self._session.change(update(users).where(users.c.id == user.id).values(**values)):
             raise missing("user")
-        for table in (role_grant_scopes, role_grants):
-            self._session.change(delete(table).where(table.c.user_id == user.id))
-        self.insert_grants(user.id, user.grants)
+        if user.disabled_at is not None:
+            self._drop_grants(user.id, self._places(user.id))
+        self.replace_grants(user.id, None, [grant for grant in user.grants if grant.origin is None])
 
-    def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
+    def replace_password_hash(self, user_id: str, old: str, new: str) -> bool:
         """See the port."""
-        self._session.change(
-            update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
-        )
+        same = (users.c.id == user_id, users.c.password_hash == old)
+        return self._session.change(update(users).where(*same).values(password_hash=new)) == 1
 
     def user(self, user_id: str) -> User:
         """See the port."""
@@ -162,8 +161,19 @@ class SqlAccounts:
             )
         )
 
-    def insert_grants(self, user_id: str, given: Sequence[Grant], *, first: int = 0) -> None:
-        """Stores roles of a person in places from ``first`` on, which must be free."""
+    def replace_grants(self, user_id: str, origin: str | None, given: Sequence[Grant]) -> None:
+        """Puts ``given`` in place of the roles of this origin; those of others stay."""
+        self._drop_grants(user_id, self._places(user_id, role_grants.c.origin.is_not_distinct_from(origin)))
+        self._insert_grants(user_id, given, first=max(self._places(user_id), default=-1) + 1)
+
+    def _places(self, user_id: str, *conditions: ColumnElement[bool]) -> list[int]:
+        return self._session.column(select(role_grants.c.position).where(role_grants.c.user_id == user_id, *conditions))
+
+    def _drop_grants(self, user_id: str, places: Sequence[int]) -> None:
+        for table in (role_grant_scopes, role_grants) if places else ():
+            self._session.change(delete(table).where(table.c.user_id == user_id, table.c.position.in_(places)))
+
+    def _insert_grants(self, user_id: str, given: Sequence[Grant], *, first: int = 0) -> None:
         grants, scopes = [], []
         for position, grant in enumerate(given, start=first):
             place = {"user_id": user_id, "position": position}

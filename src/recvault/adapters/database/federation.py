@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from recvault.adapters.database.accounts import SqlAccounts
 from recvault.adapters.database.failures import missing
@@ -17,7 +17,7 @@ from recvault.adapters.database.tables_federation import (
     federated_sessions,
     federated_sign_ins,
 )
-from recvault.adapters.database.tables_register import role_grant_scopes, role_grants, users
+from recvault.adapters.database.tables_register import users
 from recvault.domain.access import Grant
 from recvault.domain.accounts import User
 from recvault.domain.federation import BreakGlass, FederatedSession, Identity, Logout, Pending
@@ -90,13 +90,7 @@ class SqlFederation:
 
     def replace_grants(self, user_id: str, origin: str, grants: Sequence[Grant]) -> None:
         """See the port."""
-        of_user = role_grants.c.user_id == user_id
-        gone = self._session.column(select(role_grants.c.position).where(of_user, role_grants.c.origin == origin))
-        for table in (role_grant_scopes, role_grants):
-            self._session.change(delete(table).where(table.c.user_id == user_id, table.c.position.in_(gone)))
-        last = self._session.one(select(func.coalesce(func.max(role_grants.c.position), -1)).where(of_user))
-        marked = [replace(grant, origin=origin) for grant in grants]
-        SqlAccounts(self._session).insert_grants(user_id, marked, first=last + 1)
+        SqlAccounts(self._session).replace_grants(user_id, origin, [replace(one, origin=origin) for one in grants])
 
     # --- sessions
 

@@ -36,10 +36,10 @@ class Accounts(Protocol):
         """Conflict when the name is taken."""
 
     def put_user(self, user: User) -> None:
-        """Replaces by id, with grants."""
+        """Replaces by id, with the roles given here; those of an issuer stay, unless the account is closed by this."""
 
-    def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
-        """Only where it is still ``old``; everything else about the person stays as it is."""
+    def replace_password_hash(self, user_id: str, old: str, new: str) -> bool:
+        """Only where it is still ``old``, else False; everything else about the person stays as it is."""
 
     def user(self, user_id: str) -> User:
         """NotFound when unknown."""
@@ -93,6 +93,9 @@ class Sessions(Protocol):
 
     def revoke_all(self, user_id: str, at: datetime, *, kinds: frozenset[Kind], except_id: str | None = None) -> int:
         """Revokes those of a person; how many they were."""
+
+    def forget(self, user_id: str, *, ended_before: datetime) -> None:
+        """Deletes those of a person that were revoked, or expired, before a moment."""
 
 
 class Policies(Protocol):
