@@ -215,7 +215,7 @@ def test_doctor_looks_at_everything_and_says_the_mend(shell: Shell) -> None:
 
 def test_people_and_their_tokens(shell: Shell) -> None:
     assert shell.value("user", "add", "x", "--role", "trainer:teams=a,b", "--token-file", "t")["roles"] == [
-        {"role": "trainer", "scope": "teams", "values": ["a", "b"]}
+        {"role": "trainer", "scope": "teams", "values": ["a", "b"], "until": None}
     ]
     assert (shell.home / "t").stat().st_mode & 0o777 == 0o600
     assert shell.value("user", "grant", "x", "--role", "auditor")["roles"][0]["role"] == "auditor"
@@ -225,6 +225,37 @@ def test_people_and_their_tokens(shell: Shell) -> None:
     assert names == ["aatu", "paula", "vera", "x"]
     linked = shell.value("user", "add", "y", "--role", "agent", "--agent", "liisa", "--token-file", "t2")
     assert linked["agent_id"] == shell.value("agent", "list")["rows"][0]["id"]
+
+
+def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell) -> None:
+    for name in ("administrator", "team_lead", "approver"):
+        shell.value("user", "add", name, "--role", name, "--token-file", f"{name}-token")
+    asked = ("user", "add", "nea", "--role", "verifier", "--token-file", "nea-token")
+    refused = shell(*asked)
+    assert refused.code == 3 and "--as" in refused.err and not (shell.home / "nea-token").exists()
+    made = shell.value(*asked, "--as", "administrator", "--reason", "joins the team")
+    assert made["roles"] == [] and made["proposal"]["kind"] == "grant-roles"
+    approved = shell.value("approval", "approve", made["proposal"]["id"], "--as", "approver")
+    assert approved["state"] == "waiting" and not approved["by_one_person"]
+    assert "approved, carried out after" in shell("approval", "list", "--as", "approver").out
+    assert shell("user", "grant", "nea", "--role", "trainer").code == 3
+    granted = shell.value("user", "grant", "nea", "--role", "agent", "--until", "31.12.2026")
+    assert granted["roles"][0]["until"] == "2026-12-31T22:00:00+00:00" and granted["proposal"] is None
+    assert shell("user", "grant", "nea", "--role", "agent", "--until", "some day").code == 2
+    assert shell.value("user", "person", "nea", "--same-as", "approver")["person"] != made["id"]
+    opened = shell.value(
+        "access", "break-glass", "team_lead", "--as", "paula", "--role", "verifier", "--hours", "2", "--reason", "ill"
+    )
+    assert shell.value("approval", "approve", opened["id"], "--as", "approver")["state"] == "carried-out"
+    reference = ("--reference", "POL-7", "--reason", "ordered", "--as", "paula")
+    assert shell.value("access", "disclosure", "--statute", "an Act", *reference)["kind"] == "disclosure"
+    assert shell.value("access", "bulk-export", *reference)["state"] == "open"
+    review = shell.value("review", "--as", "team_lead")
+    assert review["unusual"] == 0 and {one["name"] for one in review["accounts"]} >= {"vera", "team_lead"}
+    assert review["digest"] in shell("review", "--as", "team_lead").out
+    assert shell("review", "--as", "team_lead", "--confirm", "0" * 64).code == 3
+    assert shell.value("review", "--as", "team_lead", "--confirm", review["digest"])["week"] == review["week"]
+    assert shell("review", "--as", "vera").code == 3
 
 
 def test_people_are_refused(shell: Shell) -> None:
