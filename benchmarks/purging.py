@@ -34,6 +34,7 @@ SCATTERED = {CLUSTER: Goal(least=0.3)}
 CLAIM_MS = 50.0
 CLAIMS = 20
 WARM = 2
+_ID = "{:08d}-{:04d}"
 MANY = 100_000
 MEMORY_MB = 100.0
 """How much more the process may hold at the end of a long run than after its first tenth."""
@@ -123,10 +124,11 @@ def _peak_mb() -> float:
 def _claims(archive: Archive, ground: Ground, rows: int) -> Result:
     """Claims of one batch each among ``rows`` rows of which one in a hundred is due; nothing is kept of them."""
     _fill(archive, rows)
-    database, now = archive.database, archive.clock.now()
+    now = archive.clock.now()
     taken: list[tuple[float, float]] = []
+    before: list[str] = []
     for turn in range(min(CLAIMS + WARM, rows // 100 // 1000)):
-        with database.begin() as unit:
+        with archive.database.begin() as unit:
             started = time.perf_counter()
             claimed = unit.communications.claim_due(
                 now=now, limit=1000, worker="bench", lease_until=now + timedelta(minutes=5)
@@ -135,7 +137,9 @@ def _claims(archive: Archive, ground: Ground, rows: int) -> Result:
             elapsed = 1000 * (time.perf_counter() - started)
         if len(claimed) != 1000:
             raise RuntimeError(f"{len(claimed)} were claimed, not 1000")
-        bare = _bare_update(archive, now=now)
+        _drop(archive, before)
+        before = [item.communication_id for item in claimed]
+        bare = _bare_update(archive, rows)
         if turn >= WARM:
             taken.append((elapsed, bare))
     return judged(
@@ -147,23 +151,33 @@ def _claims(archive: Archive, ground: Ground, rows: int) -> Result:
     )
 
 
-def _bare_update(archive: Archive, *, now: object) -> float:
-    """Milliseconds of an UPDATE of as many rows whose ids are known."""
-    first = random.randrange(1, 90)
+def _drop(archive: Archive, ids: list[str]) -> None:
+    """As a purge has dropped a batch when it claims the one after the next."""
+    with _schema(archive).schema_work() as connection:
+        for table, column in (("communication_claims", "communication_id"), ("communications", "id")):
+            connection.execute(text(f"DELETE FROM {table} WHERE {column} = ANY(:ids)"), {"ids": ids})
+
+
+def _bare_update(archive: Archive, rows: int) -> float:
+    """Milliseconds of an UPDATE, as bare as can be, of as many rows that lie as the due ones do, by their ids."""
+    first = random.randrange(1, rows - 110_000)
     with _schema(archive).schema_work() as connection:
         ids = list(
             connection.execute(
-                text("SELECT id FROM communications WHERE id > :after ORDER BY id LIMIT 1000"),
-                {"after": f"00000000-{first:04d}"},
+                text("SELECT id FROM communications WHERE id > :after AND right(id, 2) = '01' ORDER BY id LIMIT 1000"),
+                {"after": _ID.format(first // 10_000, first % 10_000)},
             ).scalars()
         )
+    with _schema(archive).schema_work() as connection:
         started = time.perf_counter()
-        connection.execute(
-            text("UPDATE communications SET claimed_by = claimed_by, fence = fence + 1 WHERE id = ANY(:ids)"),
-            {"ids": ids},
+        done = connection.execute(
+            text("UPDATE communications SET place_observed = 'x' WHERE id = ANY(:ids)"), {"ids": ids}
         )
         connection.commit()
-        return 1000 * (time.perf_counter() - started)
+        elapsed = 1000 * (time.perf_counter() - started)
+    if done.rowcount != 1000:
+        raise RuntimeError("the bare UPDATE met other rows")
+    return elapsed
 
 
 def _schema(archive: Archive) -> SqlDatabase:
@@ -174,22 +188,44 @@ def _schema(archive: Archive) -> SqlDatabase:
 
 def _fill(archive: Archive, rows: int) -> None:
     """Copies of one stored row under other ids, ends spread over a year; made by the database itself. Every hundredth is
-    overdue. Their data keys open nothing."""
+    overdue. Their data keys open nothing. Afterwards the table is as autovacuum leaves one that was filled over years."""
     columns = (
         "source_id, channel, direction, started_at, stored_at, media_type, notice_ref, balancing_ref, length, policy_version, "
         "state, key_id, wrapped_key, sealed_fields, sealed_manifest, place_declared, place_observed"
     )
     with _schema(archive).schema_work() as connection:
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        for setting in (
+            "statement_timeout = 0",
+            "maintenance_work_mem = '512MB'",
+            "session_replication_role = replica",
+        ):
+            connection.execute(
+                text(f"SET LOCAL {setting}")
+            )  # the last: foreign keys are those of the row that is copied
+        indexes = connection.execute(
+            text(
+                "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'communications' AND indexname LIKE 'ix_%'"
+            )
+        ).all()
+        for name, _ in indexes:
+            connection.execute(text(f"DROP INDEX {name}"))
         connection.execute(
             text(
                 f"INSERT INTO communications (id, destroy_at, {columns}) "
-                "SELECT '00000000-' || lpad((n % 10000)::text, 4, '0') || '-7000-8000-' || lpad(n::text, 12, '0'), "
+                "SELECT lpad((n / 10000)::text, 8, '0') || '-' || lpad((n % 10000)::text, 4, '0') || '-7000-8000-' || "
+                "lpad((n % 100)::text, 12, '0'), "
                 "CASE WHEN n % 100 = 0 THEN now() - interval '1 day' - n * interval '1 millisecond' "
                 f"ELSE now() + interval '1 day' + (n % 365) * interval '1 day' END, {columns} "
                 "FROM generate_series(1, :rows) AS n, (SELECT * FROM communications WHERE state = 'stored' LIMIT 1) AS one"
             ),
             {"rows": rows},
         )
-    with _schema(archive).schema_work() as connection:
-        connection.execute(text("ANALYZE communications"))
+        for _, definition in indexes:
+            connection.execute(text(definition))
+    _vacuum(archive)
+
+
+def _vacuum(archive: Archive) -> None:
+    with _schema(archive)._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("VACUUM ANALYZE communications"))

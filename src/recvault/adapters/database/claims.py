@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Text, delete, false, func, insert, literal, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Text, delete, false, func, literal, select, true, update
+from sqlalchemy.dialects import postgresql
 
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import claims, communications
@@ -22,11 +22,18 @@ from recvault.domain.destruction import DueItem
 
 _c, _k = communications.c, claims.c
 
+_TEXTS: postgresql.ARRAY[str] = postgresql.ARRAY(Text())
+
 CLAIMING = 0x7265637661756C63
 """The advisory lock of claimers; nothing else in the same PostgreSQL database locks on it."""
 
 # A commit of claims that is lost in a crash takes only the claims with it: whoever had them can write nothing any more.
-_SOON = text("SET LOCAL synchronous_commit = off")
+# Compiling the scan would take longer than the scan.
+_TURN = select(
+    func.pg_advisory_xact_lock(CLAIMING),
+    func.set_config("synchronous_commit", "off", true()),
+    func.set_config("jit", "off", true()),
+)
 
 
 def is_claimed(now: datetime) -> ColumnElement[bool]:
@@ -45,30 +52,31 @@ class Claims:
     def take_turns(self) -> None:
         """Until the transaction ends no other claims; on SQLite nobody else writes anyway."""
         if self._session.on_postgresql:
-            self._session.scalar(select(func.pg_advisory_xact_lock(CLAIMING)), {})
-            self._session.change(_SOON)
+            self._session.first(_TURN)
 
     def take(self, states: Mapping[str, str], *, worker: str, lease_until: datetime) -> list[DueItem]:
         """Claims those, by id, whose claim nobody has locked; in id order. The caller has its turn, and has seen that no
         live lease lies on them."""
         fences: dict[str, int] = {}
         for batch in batches(states):
-            known = set(self._session.column(select(_k.communication_id).where(self._among(batch))))
-            fences |= self._again(sorted(known), worker, lease_until)
-            new = [one for one in batch if one not in known]
-            self._first(new, worker, lease_until)
-            fences |= dict.fromkeys(new, 1)
+            first = self._first(batch, worker, lease_until)
+            fences |= dict.fromkeys(first, 1) | self._again(sorted({*batch} - {*first}), worker, lease_until)
         return [DueItem(communication_id=one, state=states[one], fence=fences[one]) for one in sorted(fences)]
 
-    def _first(self, ids: list[str], worker: str, lease_until: datetime) -> None:
-        if ids and self._session.on_postgresql:
-            names = func.unnest(literal(ids, ARRAY(Text())))
-            one = select(names, literal(worker, TEXT), literal(lease_until, Moment()), literal(1))
-            columns = ["communication_id", "worker", "lease_until", "fence"]
-            self._session.change(insert(claims).from_select(columns, one))
-        elif ids:
-            same = {"worker": worker, "lease_until": lease_until, "fence": 1}
-            self._session.insert(claims, [{"communication_id": one, **same} for one in ids])
+    def _first(self, ids: Sequence[str], worker: str, lease_until: datetime) -> list[str]:
+        """Those that nobody has claimed before."""
+        columns = ["communication_id", "worker", "lease_until", "fence"]
+        claim = (literal(worker, TEXT), literal(lease_until, Moment()), literal(1))
+        if self._session.on_postgresql:
+            new = postgresql.insert(claims).from_select(columns, select(func.unnest(literal(ids, _TEXTS)), *claim))
+            return self._session.column(new.on_conflict_do_nothing().returning(_k.communication_id))
+        known = {*self._session.column(select(_k.communication_id).where(self._among(ids)))}
+        rest = [one for one in ids if one not in known]
+        self._session.insert(
+            claims,
+            [{"communication_id": one, "worker": worker, "lease_until": lease_until, "fence": 1} for one in rest],
+        )
+        return rest
 
     def _again(self, ids: list[str], worker: str, lease_until: datetime) -> dict[str, int]:
         if not ids:
