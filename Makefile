@@ -14,6 +14,8 @@ DEV := .venv/.dev-$(shell cat requirements-dev.lock pyproject.toml scripts/setup
 # What the tests start by themselves: PostgreSQL, Ceph RGW, a token, a browser, traces, a network of two hosts, a proxy.
 CEPH := radosgw ceph-mon ceph-osd openssl curl
 PACKAGES := postgresql $(CEPH) softhsm2 chromium strace iproute2 caddy docker-compose python3-yaml systemd
+# And a sign-in service, which runs on node; a node from elsewhere brings its own npm, and conflicts with Debian's.
+PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 
 .PHONY: help
 help:  ## this list

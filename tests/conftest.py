@@ -16,6 +16,7 @@ from recvault.adapters import root_pkcs11
 from tests.servers import run
 from tests.servers.ceph import Ceph
 from tests.servers.ceph import ceph as the_ceph
+from tests.servers.oidc_provider import Provider, provider
 from tests.servers.postgresql import fresh_database, server
 from tests.servers.softhsm import SoftToken, new_token
 
@@ -45,6 +46,13 @@ def ceph() -> Ceph:
     """A real Ceph S3: endpoints, keys, and fresh buckets."""
     with _or_skip():
         return the_ceph()
+
+
+@pytest.fixture(scope="session")
+def oidc_provider() -> Provider:
+    """Two real issuers of OpenID Connect."""
+    with _or_skip():
+        return provider()
 
 
 @pytest.fixture
