@@ -240,6 +240,7 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
             store=parts.store,
             keyring=parts.keyring,
             ledger=base.ledger,
+            checkpoints=base.checkpoints,
             certificates=certificates,
             audit=base.audit,
             clock=parts.clock,

@@ -2,7 +2,7 @@
 
 An incarnation ends when a database is put back from a backup or a standby takes its place: what was committed in between
 is gone without a trace in the database itself. Two things tell: its identity (of the server's cluster and timeline, or
-of the file) differs from the one it noted, or it is behind the ledger outside it.
+of the file) differs from the one it noted, or it is behind the ledger or the audit log's checkpoint outside it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ RESTORED = "backup/restored"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outlook:
     """What a database must at least know of: ``last`` is the ledger's last entry, ``seen`` the highest that this process
-    knew the database to have followed."""
+    knew the database to have followed, ``logged`` the size of the audit log as last published."""
 
     last: int
     seen: int
+    logged: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Witness:
     """``identity`` as the server or file tells it now; ``noted`` the setting ``database/incarnation`` (None before the first
-    start); ``put_back`` whether it says itself that it was restored."""
+    start); ``put_back`` whether it says itself that it was restored; ``logged`` the size of its audit log."""
 
     identity: str
     head: LedgerHead
     noted: Mapping[str, object] | None
     put_back: bool
+    logged: int = 0
 
     @property
     def is_another(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from recvault.domain.audit import Act, Entry, TreeHead, leaf_data
+from recvault.domain.checkpoints import Checkpoint
 from recvault.domain.ids import uuid7
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
@@ -82,6 +83,6 @@ class AuditLog:
         """Numbers what has been committed since the last time; returns how many entries were numbered."""
         return self._sequencer.run()
 
-    def verify(self) -> TreeHead:
-        """Every entry, every tile and the head; AuditFailure names the first bad index."""
-        return self._verifier.verify()
+    def verify(self, since: Checkpoint | None = None) -> TreeHead:
+        """Every entry, every tile and the head, or what came after a checkpoint; AuditFailure names the first bad index."""
+        return self._verifier.verify(since)

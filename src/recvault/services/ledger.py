@@ -4,7 +4,8 @@ Keeps rule 4. One writer at a time holds the database's ledger head; the entry i
 acknowledges something is anchored in the keyring, before the transaction that relies on it commits. A crash between leaves
 the entries of one transaction that the database has not followed: the next writer, or the start of the program, follows
 them first. A database that is behind by more than that, or is not the incarnation that served last, was put back or lags:
-it is served nothing until it was replayed (``services.restore``). A ledger shorter than its anchor was rolled back together
+it is served nothing until it was replayed (``services.restore``); so is one that has fewer audit entries than were published.
+A ledger shorter than its anchor was rolled back together
 with the database.
 """
 
@@ -24,6 +25,7 @@ from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.system import Clock
 from recvault.sealing.envelope import seal_envelope, unseal_envelope
 from recvault.services.audit_log import AuditLog
+from recvault.services.checkpoints import published
 from recvault.services.following import Followed, apply, hold_body
 
 __all__ = ["ANCHOR", "PAYLOAD_TYPE", "SIGNING_KEY", "Ledger", "hold_body"]
@@ -84,7 +86,8 @@ class Ledger:
         """What a database must at least know of; LedgerFailure when the ledger itself was rolled back."""
         seen, anchored, last = self._seen, self._anchored(), self._store.last()
         _require_not_rolled_back(last, anchored)
-        return Outlook(last=last, seen=seen)
+        log = published(self._keyring)
+        return Outlook(last=last, seen=seen, logged=0 if log is None else log.head.size)
 
     def judge(self, witness: Witness, outlook: Outlook) -> None:
         """DatabaseBehind for a database that was put back or lags, LedgerFailure for one that knows more than the ledger."""
@@ -92,6 +95,11 @@ class Ledger:
         if head > outlook.last:  # it may have grown since
             _require_reaching(self._store.last(), witness.head)
         behind = outlook.last - head
+        if witness.logged < outlook.logged:
+            raise DatabaseBehind(
+                f"the database has {witness.logged} audit entries, and {outlook.logged} were published: it was put back or "
+                "lags, and acts are missing from it: nothing is served until 'recvault ledger replay' has run"
+            )
         lost = witness.put_back or head < outlook.seen
         if lost or (behind > 0 and (witness.is_another or not self._of_one_transaction(head, outlook.last))):
             raise DatabaseBehind(

@@ -30,6 +30,7 @@ from recvault.domain.ports.objects import ObjectStore
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.audit_log import AuditLog
 from recvault.services.certificates import Certificates
+from recvault.services.checkpoints import Checkpoints
 from recvault.services.following import Followed, tombstones_in
 from recvault.services.ledger import Ledger
 from recvault.services.nameless import by_id, nameless
@@ -59,7 +60,8 @@ class Orphan:
 class ReplayReport:
     """What a replay did. ``waiting``: unreadable, intended by the ledger, not due by the facts of this database;
     ``remembered``: tombstones made again from the ledger; ``beyond_reach``: never destroyed, but no key opens the restored
-    row any more (its source may send it again); ``sweeping``: whether the sweeper may work."""
+    row any more (its source may send it again); ``sweeping``: whether the sweeper may work;
+    ``log_continued_as``: the how-manieth audit log this is from here on, None when it goes on as it was."""
 
     healed: int = 0
     followed: Followed = field(default_factory=Followed)
@@ -70,6 +72,7 @@ class ReplayReport:
     intended: int = 0
     waiting: list[str] = field(default_factory=list)
     sweeping: bool = True
+    log_continued_as: int | None = None
 
 
 class Restore:
@@ -82,6 +85,7 @@ class Restore:
         store: ObjectStore,
         keyring: Keyring,
         ledger: Ledger,
+        checkpoints: Checkpoints,
         certificates: Certificates,
         audit: AuditLog,
         clock: Clock,
@@ -92,6 +96,7 @@ class Restore:
         self._remains = Remains(store=store)
         self._keyring = keyring
         self._ledger = ledger
+        self._checkpoints = checkpoints
         self._tombstones = Tombstones(certificates=certificates, audit=audit)
         self._audit = audit
         self._clock = clock
@@ -147,7 +152,10 @@ class Restore:
                 report.followed = self._ledger.follow_all(unit)
                 self._note(unit, witness, replayed=put_back)
                 report.remembered = self._remember(unit, report.followed)
+                another = self._checkpoints.continue_restored(unit)
                 unit.commit()
+            self._checkpoints.continued(another)
+            report.log_continued_as = None if another is None else another.epoch
             report.destroyed_again = self._destroy_again()
             report.dropped = self.settle()
             with self._database.read() as unit:

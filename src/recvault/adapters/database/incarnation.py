@@ -19,7 +19,7 @@ from sqlalchemy.exc import DisconnectionError
 
 from recvault.adapters.database.failures import attempt
 from recvault.adapters.database.file_birth import file_identity
-from recvault.adapters.database.tables import ledger_head, settings
+from recvault.adapters.database.tables import audit_head, ledger_head, settings
 from recvault.domain.errors import LedgerFailure
 from recvault.domain.incarnation import INCARNATION, RESTORED, Witness
 from recvault.domain.ledger import LedgerHead
@@ -37,6 +37,9 @@ _POSTGRESQL = text(
     "ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END || '/' || "
     "(SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || 'ledger_head'::regclass::oid"
 )
+
+
+_HEADS = select(ledger_head, select(audit_head.c.size).scalar_subquery().label("logged"))
 
 
 class Door:
@@ -71,7 +74,7 @@ class Leave(threading.local):
 
 def witness(connection: Connection) -> Witness:
     """What the database says of itself; ConfigurationError when it has no tables yet."""
-    head = attempt(lambda: connection.execute(select(ledger_head)).first())
+    head = attempt(lambda: connection.execute(_HEADS).first())
     if head is None:
         raise LedgerFailure("the database does not know its place in the ledger; restore it from a backup")
     found = attempt(
@@ -85,6 +88,7 @@ def witness(connection: Connection) -> Witness:
         head=LedgerHead(sequence=head.sequence, digest=head.digest),
         noted=noted.get(INCARNATION),
         put_back=RESTORED in noted and "replayed_at" not in noted[RESTORED],
+        logged=head.logged or 0,
     )
 
 

@@ -164,6 +164,7 @@ def look_at(archive: Archive) -> Iterator[Finding]:
         _offline_copies,
         _backup,
         _ledger,
+        _log,
         _policy,
         _overdue,
         _brakes,
@@ -278,6 +279,20 @@ def _ledger(archive: Archive) -> Finding:
     if not archive.database.witness().may_be_swept:
         return _warning("ledger", "holds; the sweeper is off since a restore", "look at 'recvault restore orphans'")
     return _good("ledger", f"holds, {head.sequence} entries")
+
+
+def _log(archive: Archive) -> Finding:
+    head, latest = archive.checkpoints.check(), archive.checkpoints.latest()
+    told = f"{head.size} entries continue what was published"
+    if latest is None:
+        return _warning("audit log", "has no checkpoint yet", "start the worker; it publishes one every minute")
+    if not archive.config.log_checkpoints.witnesses and archive.config.log_checkpoints.directory is None:
+        return _warning(
+            "audit log",
+            f"{told}; nobody else keeps a checkpoint",
+            "name a witness in [log_checkpoints]: docs/AUDIT-LOG.md",
+        )
+    return _good("audit log", f"{told}; checkpoint of {latest.published_at:%Y-%m-%d %H:%M} UTC, {latest.size} entries")
 
 
 def _policy(archive: Archive) -> Finding:

@@ -1,4 +1,4 @@
-"""Commands about evidence: the audit log, certificates of destruction.
+"""Commands about certificates of destruction.
 
 ``certificate verify`` needs the file and the public key and nothing else: no configuration, no archive.
 """
@@ -18,7 +18,6 @@ from recvault.interfaces.cli.session import Json, answer, archive_of, read_file,
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
 
-audit_commands = typer.Typer(help="The audit log.", no_args_is_help=True, rich_markup_mode=None)
 certificate_commands = typer.Typer(help="Certificates of destruction.", no_args_is_help=True, rich_markup_mode=None)
 
 CERTIFICATE_LIMIT = 1024 * 1024
@@ -41,18 +40,7 @@ class PaperLanguage(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
-    app.add_typer(audit_commands, name="audit")
     app.add_typer(certificate_commands, name="certificate")
-
-
-@audit_commands.command("verify")
-def audit_verify(context: typer.Context, json_: Json = False) -> None:
-    """Recompute every entry and link of the audit log; the first that does not hold is named."""
-    with archive_of(context) as archive:
-        archive.audit.sequence()
-        head = archive.audit.verify()
-    line = f"the audit log holds: {head.size} entries, root {head.root.hex()}"
-    answer({"entries": head.size, "root": head.root.hex()}, [line], as_json=json_)
 
 
 # --- certificates

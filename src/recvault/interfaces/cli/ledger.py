@@ -109,6 +109,7 @@ def _told(report: ReplayReport) -> dict[str, Any]:
         "intended": report.intended,
         "waiting": report.waiting,
         "sweeping": report.sweeping,
+        "log_continued_as": report.log_continued_as,
     }
 
 
@@ -127,9 +128,16 @@ def _lines(report: ReplayReport, certified: list[str], orphans: list[Orphan]) ->
         ("intended, for the next purge", str(report.intended)),
         ("intended, not due here, unreadable", _ids(report.waiting)),
         ("objects without a row", _ids([one.id for one in orphans])),
+        ("audit log", _log(report)),
         ("sweeper", "on" if report.sweeping else "off until 'recvault restore sweep-again' is approved"),
     ]
     return table(("what", "which"), rows)
+
+
+def _log(report: ReplayReport) -> str:
+    if report.log_continued_as is None:
+        return "goes on as it was"
+    return f"goes on as log {report.log_continued_as}: acts are missing; give 'recvault audit key' to its witnesses"
 
 
 def _ids(ids: list[str]) -> str:

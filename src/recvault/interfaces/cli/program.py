@@ -17,6 +17,7 @@ from recvault.domain.errors import RecvaultError
 from recvault.interfaces.cli import (
     accounts,
     approvals,
+    audit,
     backup,
     evidence,
     grants,
@@ -33,6 +34,7 @@ from recvault.interfaces.cli import (
 )
 from recvault.interfaces.cli.problems import report
 from recvault.interfaces.cli.session import Settings
+from recvault.interfaces.witness import cli as witness
 
 CODES = "Exit codes: 0 done, 1 fault, 2 not understood, 3 not found or refused by a rule, 75 try again later."
 
@@ -54,6 +56,7 @@ for module in (
     register,
     accounts,
     grants,
+    audit,
     evidence,
     keys,
     period_keys,
@@ -62,6 +65,7 @@ for module in (
     reconcile,
     mail,
     approvals,
+    witness,
 ):
     module.add_to(app)
 
