@@ -20,10 +20,22 @@ from tests.servers.oidc_provider import Provider, provider
 from tests.servers.postgresql import fresh_database, server
 from tests.servers.softhsm import SoftToken, new_token
 
+_ORDER = ("soak", "upgrade", "documents", "system", "contract", "unit")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         run.begin()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole journeys first: a long one that begins last is waited for by all other workers."""
+    root = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        return _ORDER.index(item.path.relative_to(root).parts[0])
+
+    items.sort(key=rank)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
