@@ -392,7 +392,7 @@ def backups(parts: Parts, base: Foundation) -> Backups:
     )
 
 
-def reconcile(parts: Parts, base: Foundation, purge_: Purge, sweeper_: Sweeper) -> Reconcile:
+def reconcile(parts: Parts, base: Foundation, custody: Custody, purge_: Purge, sweeper_: Sweeper) -> Reconcile:
     """What compares everything with everything."""
     return Reconcile(
         database=parts.database,
@@ -401,6 +401,8 @@ def reconcile(parts: Parts, base: Foundation, purge_: Purge, sweeper_: Sweeper) 
         key_ends=base.key_ends,
         purge=purge_,
         sweeper=sweeper_,
+        retention=custody.retention,
+        period_keys=base.period_keys,
         audit=base.audit,
         clock=parts.clock,
         zone=parts.config.retention.zone,

@@ -87,6 +87,8 @@ class Attention(StrEnum):
     CONFLICTING_CONTENT = "conflicting_content"
     OVERDUE_ON_ARRIVAL = "overdue_on_arrival"
     OBJECT_MISSING = "object_missing"
+    KEY_DAMAGED = "key_damaged"
+    FACTS_ALTERED = "facts_altered"
 
 
 class PartyKind(StrEnum):

@@ -19,6 +19,8 @@ class Difference(StrEnum):
     KEY_MISSING = "key-missing"
     KEY_PAST_ITS_DAY = "key-past-its-day"
     CERTIFICATE_MISSING = "certificate-missing"
+    DATA_KEY_DAMAGED = "data-key-damaged"
+    FACTS_ALTERED = "facts-altered"
 
 
 TOLD = {
@@ -54,6 +56,14 @@ TOLD = {
     Difference.CERTIFICATE_MISSING: (
         "a destruction without its certificate, that no row would take up again",
         "--repair looks for its objects again and certifies what is absent",
+    ),
+    Difference.DATA_KEY_DAMAGED: (
+        "a data key that its period key does not open: the row was damaged or edited",
+        "put the row back from a backup; until then the period key lives on; --repair marks it for a person",
+    ),
+    Difference.FACTS_ALTERED: (
+        "facts or an end of retention that were not authenticated: the row was edited, or put back to what it once was",
+        "compare it with a backup, then 'recvault purge resume' takes it as it is; --repair stops its destruction",
     ),
 }
 

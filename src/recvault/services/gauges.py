@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from threading import Lock, Thread
 
 from recvault.domain.backups import VERIFIED
+from recvault.domain.communication import Attention
 from recvault.domain.errors import RecvaultError, ResidencyViolation
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import Keyring
@@ -27,6 +28,9 @@ from recvault.services.places import Places
 
 LAST_TICK = "worker-tick"
 """The setting in which the worker leaves the moment of its last sign of life."""
+
+NOT_INTACT = (Attention.KEY_DAMAGED, Attention.FACTS_ALTERED)
+"""Marks of rows that somebody or something damaged."""
 
 NEVER = math.inf
 """The age of what never happened."""
@@ -57,6 +61,7 @@ GAUGES = (
     Gauge(name="due", help="Communications whose end has come and that nothing freezes."),
     Gauge(name="overdue", help="Communications still there purge.overdue_alarm_hours after their end, without a hold."),
     Gauge(name="needs_attention", help="Communications that wait for a person to look at them."),
+    Gauge(name="not_intact", help="Communications whose data key does not open, or whose facts were altered."),
     Gauge(name="mails_late", help="Mails that have waited for 15 minutes or longer to be sent."),
 )
 
@@ -115,6 +120,7 @@ class Gauges:
                 "due": unit.communications.count_due(now),
                 "overdue": unit.communications.count_overdue(now - self._overdue_after),
                 "needs_attention": unit.communications.count_attention(),
+                "not_intact": unit.communications.count_marked(NOT_INTACT),
                 "mails_late": unit.notices.unsent(now - LATE)[0],
             }
 

@@ -23,6 +23,7 @@ from recvault.domain.access import Action, Actor
 from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import Act
 from recvault.domain.backups import VERIFIED
+from recvault.domain.communication import Attention
 from recvault.domain.errors import Conflict, InvalidInput, NotFound
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.period_keys import KeyStanding, KeyState, WaitLimits, WrappedKey, dies_by, may_die, state_of
@@ -220,9 +221,11 @@ class KeyEnds:
         fresh = [one for one in ids if one not in self._damaged]
         self._damaged.update(fresh)
         for one in fresh:
-            self._audit.note(
-                actor=ACTOR, act=Act.STOPPED, target=one, detail={"reason": "key-opens-not", "key": key_id}
-            )
+            with self._database.begin() as unit:
+                unit.communications.add_attention(one, [Attention.KEY_DAMAGED])
+                detail: dict[str, object] = {"reason": "key-opens-not", "key": key_id}
+                self._audit.record(unit, actor=ACTOR, act=Act.STOPPED, target=one, detail=detail)
+                unit.commit()
 
     def _mark_vacant(self, key: PeriodKey) -> None:
         with self._database.begin() as unit:

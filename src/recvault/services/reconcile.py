@@ -9,12 +9,13 @@ so memory does not grow with either.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta, tzinfo
 
 from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import Act
 from recvault.domain.communication import Attention, Communication, State, StreamRecord
-from recvault.domain.errors import Unavailable
+from recvault.domain.errors import KeyDestroyed, KeyNotFound, NotFound, Tampered, Unavailable
 from recvault.domain.ids import is_uuid7, uuid7_time
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import KeyInfo, KeyKind, Keyring
@@ -22,9 +23,12 @@ from recvault.domain.ports.objects import ObjectStore, ObjectVersion
 from recvault.domain.ports.system import Clock
 from recvault.domain.reconciliation import Difference, Reconciliation
 from recvault.services.audit_log import AuditLog
+from recvault.services.fact_digests import ALTERED
 from recvault.services.key_ends import KeyEnds
 from recvault.services.nameless import by_id, id_in, nameless
+from recvault.services.period_keys import PeriodKeys
 from recvault.services.purge import Purge
+from recvault.services.retention import Retention
 from recvault.services.sweep import Sweeper
 
 ACTOR = "system:reconcile"
@@ -53,6 +57,8 @@ class Reconcile:
         key_ends: KeyEnds,
         purge: Purge,
         sweeper: Sweeper,
+        retention: Retention,
+        period_keys: PeriodKeys,
         audit: AuditLog,
         clock: Clock,
         zone: tzinfo,
@@ -64,6 +70,8 @@ class Reconcile:
         self._key_ends = key_ends
         self._purge = purge
         self._sweeper = sweeper
+        self._retention = retention
+        self._period_keys = period_keys
         self._audit = audit
         self._clock = clock
         self._zone = zone
@@ -116,6 +124,7 @@ class Reconcile:
         while True:
             with self._database.read() as unit:
                 rows = unit.communications.stored_after(after, BATCH)
+            self._intact(rows, report, repair=repair)
             for row in rows:
                 report.rows += 1
                 self._nameless(versions.before(row.id), report)
@@ -126,6 +135,38 @@ class Reconcile:
         self._nameless(versions.before("~"), report)
         report.objects = versions.count
 
+    def _intact(self, rows: Sequence[Communication], report: Reconciliation, *, repair: bool) -> None:
+        """Whether data keys open and facts are the ones that were authenticated."""
+        with self._database.read() as unit:
+            altered = self._retention.altered(unit, rows)
+        for row in rows:
+            if not self._opens(row):
+                if repair:
+                    self._mark(row.id, Attention.KEY_DAMAGED, Difference.DATA_KEY_DAMAGED)
+                report.add(Difference.DATA_KEY_DAMAGED, row.id, mended=repair)
+            if row.id in altered and (again := self._still_altered(row.id, repair=repair)):
+                report.add(Difference.FACTS_ALTERED, again, mended=repair)
+
+    def _opens(self, row: Communication) -> bool:
+        """False for a data key that is not what was wrapped; whether its key lives is another question."""
+        with suppress(KeyDestroyed, KeyNotFound, NotFound):
+            try:
+                self._period_keys.unwrap(row)
+            except Tampered:
+                return False
+        return True
+
+    def _still_altered(self, communication_id: str, *, repair: bool) -> str | None:
+        """Asked again with the row locked, since an event may have moved it between two queries."""
+        with self._database.begin() as unit:
+            rows = [row for row in unit.communications.lock([communication_id]) if row.state is State.STORED]
+            if not self._retention.altered(unit, rows):
+                return None
+            if repair:
+                self._retention.stop(unit, rows[0], ALTERED, by=ACTOR)
+                unit.commit()
+        return communication_id
+
     def _compare_one(
         self, row: Communication, versions: Sequence[ObjectVersion], report: Reconciliation, *, repair: bool
     ) -> None:
@@ -133,7 +174,7 @@ class Reconcile:
             difference = _difference(stream, versions)
             if difference is not None and (again := self._again(row.id, stream)) is not None:
                 if repair:
-                    self._mark(row.id, again)
+                    self._mark(row.id, Attention.OBJECT_MISSING, again)
                 report.add(again, row.id, mended=repair)
         left = [version for version in versions if not _is_named(version, row) and self._is_old(version)]
         for version in left:
@@ -149,9 +190,9 @@ class Reconcile:
             found = unit.communications.find([communication_id])
         return difference if found and found[0].state is State.STORED else None
 
-    def _mark(self, communication_id: str, difference: Difference) -> None:
+    def _mark(self, communication_id: str, mark: Attention, difference: Difference) -> None:
         with self._database.begin() as unit:
-            unit.communications.add_attention(communication_id, [Attention.OBJECT_MISSING])
+            unit.communications.add_attention(communication_id, [mark])
             self._audit.record(
                 unit, actor=ACTOR, act=Act.MENDED, target=communication_id, detail={"marked": difference.value}
             )

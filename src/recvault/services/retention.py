@@ -19,7 +19,7 @@ from datetime import datetime, timedelta, tzinfo
 from recvault.domain.access import Action, Actor, Subject, decide
 from recvault.domain.accounts import SignedPolicy
 from recvault.domain.audit import Act
-from recvault.domain.communication import Communication, PurposeRecord, State
+from recvault.domain.communication import Attention, Communication, PurposeRecord, State
 from recvault.domain.errors import ConfigurationError, Conflict, Destroyed, Forbidden, NotFound
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
@@ -287,6 +287,8 @@ class Retention:
     def stop(self, unit: UnitOfWork, row: Communication, reason: str, *, by: str) -> None:
         """Takes a row out of automatic destruction until a person has looked."""
         unit.communications.stop(row.id, reason)
+        if reason == ALTERED:
+            unit.communications.add_attention(row.id, [Attention.FACTS_ALTERED])
         self._audit.record(unit, actor=by, act=Act.STOPPED, target=row.id, detail={"reason": reason})
 
     def _expected(

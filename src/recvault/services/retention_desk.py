@@ -99,7 +99,8 @@ class RetentionDesk:
         with self._database.read() as unit:
             row = self._row(unit, communication_id)
             overrides = unit.retention.overrides_covering([row.id]).get(row.id, ())
-            facts = Standing(overrides=overrides).over(row.facts(), self._zone)
+            released = unit.retention.releases_of([row.id]).get(row.id, ())
+            facts = Standing(overrides=overrides, releases=released).over(row.facts(), self._zone)
             policy = self._retention.policy(row.policy_version)
             return Explanation(
                 row=row,

@@ -1,7 +1,8 @@
 """Releases: a trainer lets a trainee hear one recording, until a day that the training purpose covers.
 
-Keeps: a release never outlives the training purpose, needs the trainer's right to that recording at this moment, and leaves
-its trace; the trainee's own right is decided again at every range (``services.retrieve``).
+Keeps: a release never outlives the training purpose as it was when released; it moves the ends that follow from it; it needs
+the trainer's right to that recording at this moment, and leaves its trace; the trainee's own right is decided again at every
+range (``services.retrieve``).
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from recvault.domain.ports.database import Database
 from recvault.domain.ports.system import Clock
 from recvault.domain.purpose import Purpose
 from recvault.services.audit_log import AuditLog
+from recvault.services.retention import Retention
 
 
 class Training:
     """Releases recordings to trainees."""
 
-    def __init__(self, *, database: Database, audit: AuditLog, clock: Clock) -> None:
+    def __init__(self, *, database: Database, retention: Retention, audit: AuditLog, clock: Clock) -> None:
         self._database = database
+        self._retention = retention
         self._audit = audit
         self._clock = clock
 
@@ -31,7 +34,7 @@ class Training:
         if until <= now:
             raise InvalidInput("the end of the release must lie ahead; give a later time")
         with self._database.begin() as unit:
-            row = unit.communications.get(communication_id)
+            row = self._retention.lock_one(unit, communication_id)
             decision = decide(actor, Action.RELEASE, Subject(communication=row), Purpose.TRAINING, now)
             if not decision.allowed:
                 refused = Forbidden(f"this is not open to you for training ({decision.reason})")
@@ -50,5 +53,7 @@ class Training:
                 purpose=Purpose.TRAINING,
                 detail={"to": trainee.id, "until": end.isoformat()},
             )
+            # A release is a fact of retention: a rule may keep what was released for longer, or end with it.
+            self._retention.move(unit, [row], [row], by=actor.id, act=Act.RETENTION_MOVED, detail={"event": "release"})
             unit.commit()
         return end

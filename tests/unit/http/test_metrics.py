@@ -74,6 +74,7 @@ def test_the_gauges_of_an_archive_that_is_well(world: World) -> None:
         "recvault_due": 0,
         "recvault_overdue": 0,
         "recvault_needs_attention": 0,
+        "recvault_not_intact": 0,
         "recvault_mails_late": 0,
     }
 
@@ -188,6 +189,7 @@ def test_a_database_that_is_gone_takes_only_its_own_numbers_along() -> None:
         "due",
         "overdue",
         "needs_attention",
+        "not_intact",
         "mails_late",
     }
 

@@ -15,6 +15,7 @@ from recvault.domain.communication import Channel, Communication
 from recvault.domain.errors import ConfigurationError, Conflict, Destroyed, Forbidden, NotFound
 from recvault.domain.retention.trial import Shift, Trial
 from recvault.intake.policy_file import parse_policy
+from recvault.services.fact_digests import FactDigests
 from recvault.services.retention import Retention
 from recvault.services.retention_desk import Moved
 from recvault.services.signed_policies import SignedPolicies
@@ -187,6 +188,7 @@ def test_another_process_that_puts_a_policy_in_force_is_noticed_at_the_commit(wo
         database=archive.database,
         period_keys=archive.period_keys,
         signatures=SignedPolicies(ledger=archive.ledger),
+        digests=FactDigests(keyring=archive.keyring),
         access=archive.access,
         audit=archive.audit,
         clock=world.clock,

@@ -184,6 +184,12 @@ class SqlCommunications(DueWork):
         row = self._session.first(select(func.count(func.distinct(attention.c.communication_id))))
         return row[0] if row else 0
 
+    def count_marked(self, marks: Iterable[Attention]) -> int:
+        """See the port."""
+        wanted = attention.c.mark.in_([mark.value for mark in marks])
+        row = self._session.first(select(func.count(func.distinct(attention.c.communication_id))).where(wanted))
+        return row[0] if row else 0
+
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         """See the port."""
         found: set[str] = set()

@@ -129,6 +129,14 @@ def policy_apply(context: typer.Context, json_: Json = False) -> None:
     answer(applied_json(applied), [_applied_line(applied)], as_json=json_)
 
 
+@policy_commands.command("attest")
+def policy_attest(context: typer.Context, as_: As, json_: Json = False) -> None:
+    """Take facts of retention as they stand where none were authenticated: an older program's database was put back."""
+    with archive_of(context, start=True) as archive:
+        attested = archive.fact_backfill.accept(actor_named(archive, as_))
+    answer({"attested": attested}, [f"communications attested: {attested}"], as_json=json_)
+
+
 @policy_commands.command("sign")
 def policy_sign(
     context: typer.Context,

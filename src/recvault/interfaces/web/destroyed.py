@@ -29,6 +29,18 @@ _STYLE = files("recvault.interfaces.web") / "static" / "print.css"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EndedPurpose:
+    """A purpose that was ended before its time: by an objection (nobody approves it), or by a person, by account ids."""
+
+    purpose: str
+    kind: str
+    at: datetime
+    by: str
+    approved_by: str
+    alone: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """The evidence of a tombstone, read for showing; what is not there stays empty."""
 
@@ -41,6 +53,7 @@ class Facts:
     ciphertext_length: int
     place: str
     observed: str
+    ended: tuple[EndedPurpose, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +106,24 @@ def facts_of(facts: Mapping[str, object]) -> Facts:
         ciphertext_length=_total(streams, "ciphertext_length"),
         place=str(place.get("declared") or ""),
         observed=str(place.get("observed") or ""),
+        ended=tuple(
+            EndedPurpose(
+                purpose=str(one.get("purpose")),
+                kind=str(one.get("kind")),
+                at=at,
+                by=str(one.get("by") or ""),
+                approved_by=str(one.get("approved_by") or ""),
+                alone=one.get("decided_by_one_person") is True,
+            )
+            for one in _mappings(facts.get("ended"))
+            if (at := _moment(one.get("at"))) is not None
+        ),
     )
+
+
+def accounts_in(facts: Facts) -> set[str]:
+    """The accounts that the evidence names."""
+    return {facts.signed_by} | {account for one in facts.ended for account in (one.by, one.approved_by) if account}
 
 
 def horizons_of(certificates: Mapping[Stage, Checked]) -> Horizons:
@@ -132,7 +162,8 @@ def paper(archive: Archive, item: Destruction, texts: Mapping[Stage, str], *, la
             controller=archive.config.controller,
             item=item,
             facts=facts,
-            signer=people(archive, {facts.signed_by}).get(facts.signed_by, ""),
+            signer=(names := people(archive, accounts_in(facts))).get(facts.signed_by, ""),
+            names=names,
             certificates=certificates.values(),
             horizons=horizons_of(certificates),
             keys=item.key_ids,

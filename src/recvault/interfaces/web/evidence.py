@@ -15,7 +15,7 @@ from recvault.domain.destruction import Destruction, Stage
 from recvault.domain.errors import NotFound
 from recvault.domain.ids import is_uuid7
 from recvault.interfaces.http.forms import parse_cursor, position_cursor
-from recvault.interfaces.web.destroyed import checked, facts_of, paper, people
+from recvault.interfaces.web.destroyed import accounts_in, checked, facts_of, paper, people
 from recvault.interfaces.web.fields import PAGE_ROWS, FieldsDep
 from recvault.interfaces.web.languages import LANGUAGES
 from recvault.interfaces.web.pages import Page, PageDep, PageRoute, see_other
@@ -62,7 +62,8 @@ def show_destruction(communication_id: str, page: PageDep) -> Response:
         "destruction.html",
         item=item,
         facts=facts,
-        signer=people(page.archive, {facts.signed_by}).get(facts.signed_by, ""),
+        signer=(names := people(page.archive, accounts_in(facts))).get(facts.signed_by, ""),
+        names=names,
         certificates=[checked(item, stage, file, public_key) for stage, file in files.items()],
         public_key=base64.b64encode(public_key).decode(),
     )

@@ -52,6 +52,8 @@ ATTENTION: Mapping[str, str] = {
     "media_type_differs": N_("the content is not of the announced media type"),
     "conflicting_content": N_("the source sent other content under the same id"),
     "overdue_on_arrival": N_("its retention period was over when it arrived"),
+    "key_damaged": N_("its data key does not open: the database was damaged"),
+    "facts_altered": N_("its facts were altered in the database; it is not destroyed until a person has looked"),
     "object_missing": N_("its recording is missing from the object store, or is another one"),
 }
 
@@ -102,6 +104,7 @@ STAGES: Mapping[str, str] = {
 TRIGGERS: Mapping[str, str] = {
     "retention": N_("the retention period ended"),
     "do_not_keep": N_("the customer asked not to be recorded"),
+    "purpose_ended_early": N_("a purpose was ended before its time"),
     "ledger_replay": N_("destroyed again after a restore, as the ledger says"),
 }
 

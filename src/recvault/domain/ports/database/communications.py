@@ -124,5 +124,8 @@ class Communications(Protocol):
     def count_attention(self) -> int:
         """How many rows wait for a person."""
 
+    def count_marked(self, marks: Iterable[Attention]) -> int:
+        """How many rows carry one of the marks."""
+
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         """Which of the ids have a row (for the sweeper)."""

@@ -12,12 +12,20 @@ depends_on = None
 
 _TRIGGER = "ck_destructions_trigger"
 _BEFORE = "'retention', 'do_not_keep', 'ledger_replay'"
+_MARK = "ck_communication_attention_mark"
+_MARKS = (
+    "'empty_content', 'starts_in_future', 'ends_before_start', 'time_unreadable', "
+    "'no_notice', 'unknown_customer', 'ambiguous_customer', 'unknown_agent', "
+    "'number_not_recognised', 'business_id_invalid', 'identity_code_masked', 'unknown_field', "
+    "'value_not_understood', 'media_type_differs', 'conflicting_content', 'overdue_on_arrival', 'object_missing'"
+)
 _INDEX = "ix_communications_unattested"
 
 
 def upgrade() -> None:
-    """A trigger more, and digests, which the worker makes for the rows that are there."""
-    _allow("'retention', 'do_not_keep', 'purpose_ended_early', 'ledger_replay'")
+    """A trigger and two marks more, and digests, which the worker makes for the rows that are there."""
+    _allow("destructions", _TRIGGER, "trigger", "'retention', 'do_not_keep', 'purpose_ended_early', 'ledger_replay'")
+    _allow("communication_attention", _MARK, "mark", f"{_MARKS}, 'key_damaged', 'facts_altered'")
     with op.batch_alter_table("communications") as table:
         table.add_column(sa.Column("facts_version", sa.Integer(), server_default=sa.text("1"), nullable=False))
         table.add_column(sa.Column("facts_digest", sa.LargeBinary(), nullable=True))
@@ -38,10 +46,12 @@ def downgrade() -> None:
         table.drop_constraint(op.f("ck_communications_facts_version"), type_="check")
         table.drop_column("facts_digest")
         table.drop_column("facts_version")
-    _allow(_BEFORE)
+    op.execute("DELETE FROM communication_attention WHERE mark IN ('key_damaged', 'facts_altered')")
+    _allow("communication_attention", _MARK, "mark", _MARKS)
+    _allow("destructions", _TRIGGER, "trigger", _BEFORE)
 
 
-def _allow(triggers: str) -> None:
-    with op.batch_alter_table("destructions") as table:
-        table.drop_constraint(op.f(_TRIGGER), type_="check")
-        table.create_check_constraint(op.f(_TRIGGER), f"trigger IN ({triggers})")
+def _allow(table: str, constraint: str, column: str, values: str) -> None:
+    with op.batch_alter_table(table) as changed:
+        changed.drop_constraint(op.f(constraint), type_="check")
+        changed.create_check_constraint(op.f(constraint), f"{column} IN ({values})")
