@@ -88,3 +88,17 @@ def test_all_of_a_person_end_by_kind_but_one(database: SqlDatabase) -> None:
         assert unit.sessions.of_user("user-1") == [TOKEN, other]
         assert unit.sessions.revoke_all("user-1", LATER, kinds=frozenset(Kind)) == 2
         assert unit.sessions.of_user("user-1") == []
+
+
+def test_what_ended_long_ago_is_forgotten(database: SqlDatabase) -> None:
+    revoked = replace(SESSION, id="session-2", hash=b"o" * 32, revoked_at=NOW)
+    with database.begin() as unit:
+        for one in (SESSION, revoked, replace(TOKEN, expires_at=NOW + 9 * DAY)):
+            unit.sessions.add(one)
+        unit.sessions.forget("user-2", ended_before=NOW + 10 * DAY)
+        unit.sessions.forget("user-1", ended_before=NOW)
+        assert unit.sessions.find(revoked.hash) == revoked
+        unit.sessions.forget("user-1", ended_before=NOW + timedelta(seconds=1))
+        assert unit.sessions.find(revoked.hash) is None and unit.sessions.find(SESSION.hash) == SESSION
+        unit.sessions.forget("user-1", ended_before=NOW + 2 * DAY)
+        assert [one.id for one in unit.sessions.of_user("user-1")] == ["token-1"]

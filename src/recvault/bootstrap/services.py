@@ -449,6 +449,7 @@ def sessions(parts: Parts, base: Foundation) -> Sessions:
         limits=SessionLimits(
             idle=timedelta(minutes=parts.config.access.session_idle_minutes),
             absolute=timedelta(hours=parts.config.access.session_absolute_hours),
+            api=timedelta(days=parts.config.access.api_token_max_days),
         ),
         second_factor=False,
     )

@@ -17,7 +17,7 @@ from recvault.domain.ids import uuid7
 from recvault.domain.ports.credentials import PasswordHasher
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
-from recvault.domain.sessions import Method
+from recvault.domain.sessions import Kind, Method
 from recvault.services.audit_log import AuditLog
 from recvault.services.people import named, require_name
 from recvault.services.sessions import Sessions
@@ -92,7 +92,7 @@ class Accounts:
         with self._database.begin() as unit:
             user = replace(named(unit, name), disabled_at=self._clock.now(), grants=())
             unit.accounts.put_user(user)
-            self._sessions.end_all(unit, user.id)
+            unit.sessions.revoke_all(user.id, self._clock.now(), kinds=frozenset(Kind))
             self._record_grants(unit, user, by)
             unit.commit()
         return user

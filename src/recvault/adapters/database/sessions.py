@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, bindparam, delete, or_, select, update
 
 from recvault.adapters.database.session import Session as Transaction
 from recvault.adapters.database.tables import tokens
@@ -64,6 +64,11 @@ class SqlSessions:
             tokens.c.id != (except_id or ""),
         )
         return self._transaction.change(live.values(revoked_at=at))
+
+    def forget(self, user_id: str, *, ended_before: datetime) -> None:
+        """See the port."""
+        over = or_(tokens.c.revoked_at < ended_before, tokens.c.expires_at < ended_before)
+        self._transaction.change(delete(tokens).where(tokens.c.user_id == user_id, over))
 
 
 def _stored(session: Session) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recvault import __version__
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
-from recvault.interfaces.http import approvals, communications, grants, metrics, problems, register, retention
+from recvault.interfaces.http import account, approvals, communications, grants, metrics, problems, register, retention
 from recvault.interfaces.http.description import describe
 from recvault.interfaces.http.headers import ALL, HSTS
 from recvault.interfaces.web import routes as web
@@ -39,6 +39,7 @@ def create_app(archive: Archive) -> FastAPI:
     app.include_router(retention.router)
     app.include_router(approvals.router)
     app.include_router(grants.router)
+    app.include_router(account.router)
     app.include_router(metrics.router)
     if archive.config.server.web_enabled:
         app.include_router(web.router)
