@@ -25,6 +25,7 @@ from recvault.domain.access import Actor, Grant, Role, Scope
 from recvault.domain.accounts import Source, actor_of
 from recvault.domain.communication import Channel, Direction, Draft, Party, PartyKind, Receipt
 from recvault.domain.holds import Hold
+from recvault.domain.ports.credentials import PasswordHasher
 from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.ledger import LedgerStore
 from recvault.domain.ports.objects import ObjectStore
@@ -96,7 +97,13 @@ class World:
         self.clock.advance(timedelta(**span))
 
 
-def make_world(*, signed: bool = True, parts: Parts | None = None, keep_database: bool = False) -> World:
+def make_world(
+    *,
+    signed: bool = True,
+    parts: Parts | None = None,
+    keep_database: bool = False,
+    hasher: PasswordHasher | None = None,
+) -> World:
     """A fresh archive with the shipped policy (signed), one source, one customer, and a person for each role. Its database
     is closed with it, unless it is to be kept."""
     parts = parts or memory_parts()
@@ -110,6 +117,7 @@ def make_world(*, signed: bool = True, parts: Parts | None = None, keep_database
         ledger_store=parts.ledger,
         clock=parts.clock,
         entropy=parts.entropy,
+        hasher=hasher,
     )
     if not keep_database:
         archive.resources.callback(parts.database.close)
@@ -207,9 +215,10 @@ def scoped(actor: Actor, role: Role, scope: Scope) -> Actor:
 
 
 def configuration(**changes: str) -> Config:
-    """The built-in defaults, with overrides as the environment gives them. Deciding takes no passkey unless a test says so."""
+    """The built-in defaults, with overrides as the environment gives them. Neither deciding nor signing in
+    takes a second factor unless a test says so."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RECVAULT__")}
-    changes = {"APPROVALS__PROOF": "account", **changes}
+    changes = {"APPROVALS__PROOF": "account", "ACCESS__SECOND_FACTOR": "off", **changes}
     return load(None, environ | {f"RECVAULT__{name}": value for name, value in changes.items()})
 
 

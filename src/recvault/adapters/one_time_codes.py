@@ -26,6 +26,10 @@ class OneTimeCodes:
         given = code.encode()
         return [step for step in steps if hmac.compare_digest(maker.at(step).encode(), given)]
 
+    def letters(self, secret: bytes) -> str:
+        """See the port."""
+        return _base32(secret)
+
     def address(self, secret: bytes, *, account: str, issuer: str) -> str:
         """See the port: ``otpauth://totp/…`` (the Key Uri Format of Google Authenticator)."""
         maker = pyotp.TOTP(_base32(secret), digits=DIGITS, interval=STEP_SECONDS)

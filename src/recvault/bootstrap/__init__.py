@@ -45,9 +45,12 @@ from recvault.bootstrap.services import (
     stopped,
     sweeper,
 )
+from recvault.bootstrap.sign_in import KEYS as SIGN_IN_KEYS
+from recvault.bootstrap.sign_in import entrance
 from recvault.bootstrap.telling import telling
 from recvault.config import Config
 from recvault.domain.errors import KeyringError, ResidencyViolation
+from recvault.domain.ports.credentials import PasswordHasher
 from recvault.domain.ports.database import Database
 from recvault.domain.ports.keyring import KeyKind, Keyring
 from recvault.domain.ports.ledger import LedgerStore
@@ -97,7 +100,9 @@ from recvault.services.retention_endings import PurposeEndings
 from recvault.services.retention_events import RetentionEvents
 from recvault.services.retention_overrides import Overrides
 from recvault.services.retrieve import Retrieval
+from recvault.services.second_factors import SecondFactors
 from recvault.services.sessions import Sessions
+from recvault.services.sign_in import SignIn
 from recvault.services.sources import Sources
 from recvault.services.stopped import Stopped
 from recvault.services.streams import Streams
@@ -107,6 +112,7 @@ from recvault.services.training import Training
 
 PERMANENT_KEYS = {
     INDEX_KEY: KeyKind.MAC,
+    **SIGN_IN_KEYS,
     FACTS_KEY: KeyKind.MAC,
     certificate_service.SIGNING_KEY: KeyKind.SIGN,
     ledger_service.SIGNING_KEY: KeyKind.SIGN,
@@ -163,6 +169,8 @@ class Archive:
     accounts: Accounts
     sources: Sources
     sessions: Sessions
+    sign_in: SignIn
+    factors: SecondFactors
     grants: Grants
     authorisations: Authorisations
     listening: ListeningLimits
@@ -242,8 +250,9 @@ def assemble(
     clock: Clock,
     entropy: Entropy,
     mail: Mail | None = None,
+    hasher: PasswordHasher | None = None,
 ) -> Archive:
-    """The archive on given parts (tests give in-memory ones); opens nothing, decides nothing."""
+    """The archive on given parts (tests give in-memory ones, and a cheaper ``hasher``); opens nothing, decides nothing."""
     resources = ExitStack()
     helper = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="digest")
     resources.callback(helper.shutdown)
@@ -265,8 +274,9 @@ def assemble(
     numbers, entering = gauges(parts, custody), sessions(parts, base)
     ending, sweeping = purge(parts, base, custody, brakes.brakes), sweeper(parts, base)
     who = granting(parts, base, entering)
+    door = entrance(parts, base, entering, hasher=hasher)
     told = telling(
-        parts, base, numbers, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None,
+        parts, base, numbers, door=door, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None,
         more=who.alarms.sights,
     )  # fmt: skip
     keyed = keys(parts, base, entering)
@@ -315,9 +325,11 @@ def assemble(
         proof=Proof(database=database, keyring=keyring, audit=base.audit),
         reconcile=reconcile(parts, base, custody, ending, sweeping),
         sweeper=sweeping,
-        accounts=accounts(parts, base, entering),
+        accounts=accounts(parts, base, entering, door.passwords),
         sources=sources(parts, base),
         sessions=entering,
+        sign_in=door.sign_in,
+        factors=door.factors,
         grants=who.grants,
         authorisations=who.authorisations,
         listening=who.listening,
@@ -350,6 +362,8 @@ def start(archive: Archive, *, demo: bool = False) -> None:
     archive.retention.adopt(archive.config.retention.policy_file.read_text(encoding="utf-8"))
     archive.fact_backfill.prepare()
     archive.checkpoints.ready()
+    for key_id, kind in SIGN_IN_KEYS.items():
+        archive.keyring.ensure(key_id, kind)
     for key_id in PERMANENT_KEYS:
         archive.keyring.info(key_id)
     if not demo and not archive.keyring.backup_confirmed():

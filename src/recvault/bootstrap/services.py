@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TypedDict
 
 from recvault import __version__
-from recvault.adapters.credentials import Argon2Hasher
 from recvault.bootstrap.log import checkpoint_rules, outlets
 from recvault.bootstrap.parts import (
     access_rules,
@@ -56,6 +55,7 @@ from recvault.services.key_ends import KeyEnds
 from recvault.services.ledger import Ledger
 from recvault.services.listening_limits import ListeningLimits
 from recvault.services.lost_rows import LostRows
+from recvault.services.passwords import Passwords
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.places import Places
 from recvault.services.purge import Purge
@@ -422,11 +422,11 @@ def sweeper(parts: Parts, base: Foundation) -> Sweeper:
     )
 
 
-def accounts(parts: Parts, base: Foundation, sessions_: Sessions) -> Accounts:
+def accounts(parts: Parts, base: Foundation, sessions_: Sessions, passwords: Passwords) -> Accounts:
     """People."""
     return Accounts(
         database=parts.database,
-        hasher=Argon2Hasher(),
+        passwords=passwords,
         audit=base.audit,
         clock=parts.clock,
         entropy=parts.entropy,
@@ -451,7 +451,7 @@ def sessions(parts: Parts, base: Foundation) -> Sessions:
             absolute=timedelta(hours=parts.config.access.session_absolute_hours),
             api=timedelta(days=parts.config.access.api_token_max_days),
         ),
-        second_factor=False,
+        second_factor=parts.config.access.second_factor == "required",
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from recvault.adapters.credentials import Argon2Hasher
 from recvault.adapters.mail import PrintedMail, SmtpMail, SmtpSettings
 from recvault.bootstrap.services import Foundation, Parts
+from recvault.bootstrap.sign_in import Entrance
 from recvault.config import Config, read_secret
 from recvault.domain.ports.database import UnitOfWork
 from recvault.domain.ports.mail import Mail
@@ -37,6 +37,7 @@ def telling(
     base: Foundation,
     gauges: Gauges,
     *,
+    door: Entrance,
     mail: Mail | None,
     suspended: Callable[[datetime], bool],
     more: Callable[[UnitOfWork, datetime], Sights],
@@ -73,7 +74,8 @@ def telling(
         ),
         invitations=Invitations(
             database=parts.database,
-            hasher=Argon2Hasher(),
+            passwords=door.passwords,
+            factors=door.factors,
             audit=base.audit,
             mailing=mailing,
             clock=parts.clock,

@@ -13,6 +13,7 @@ from recvault.domain.audit import Act
 from recvault.domain.errors import Conflict, InvalidInput, MailUnavailable, NotAuthenticated, NotFound
 from recvault.services.invitations import PREFIX, Invitations, Issued
 from recvault.services.mailing import Mailing
+from recvault.services.throttle import Client
 from tests.support.archives import World, make_world
 
 OLD, NEW = "pitka ja rauhallinen 7", "  toinen, yhta pitka 8 "
@@ -31,7 +32,8 @@ class Made:
         )
         return Invitations(
             database=archive.database,
-            hasher=archive.accounts._hasher,
+            passwords=archive.accounts._passwords,
+            factors=archive.factors,
             audit=archive.audit,
             mailing=mailing,
             clock=self.world.clock,
@@ -64,15 +66,18 @@ def secret_of(issued: Issued) -> str:
 
 
 def test_the_link_sets_the_password_once_and_ends_sessions(made: Made) -> None:
-    service, accounts = made.service(), made.world.archive.accounts
-    _, session = accounts.sign_in("maija", OLD)
+    service, sign_in = made.service(), made.world.archive.sign_in
+    session = sign_in.password("maija", OLD, client=Client()).secret
     secret = secret_of(service.invite("maija", by="system:operator"))
-    accounts.sign_in("maija", OLD)  # until it is used, the old one holds
+    sign_in.password("maija", OLD, client=Client())  # until it is used, the old one holds
     assert service.redeem(secret, NEW).name == "maija"
-    for refused in (lambda: accounts.sign_in("maija", OLD), lambda: made.world.archive.sessions.whose(session)):
+    for refused in (
+        lambda: sign_in.password("maija", OLD, client=Client()),
+        lambda: made.world.archive.sessions.whose(session),
+    ):
         with pytest.raises(NotAuthenticated):
             refused()
-    accounts.sign_in("maija", NEW)
+    sign_in.password("maija", NEW, client=Client())
     with pytest.raises(NotAuthenticated, match="ask an administrator"):
         service.redeem(secret, OLD)
     assert made.acts().count(Act.PASSWORD_SET.value) == 1 and Act.INVITED.value in made.acts()

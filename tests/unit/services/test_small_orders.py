@@ -13,7 +13,7 @@ from recvault.adapters.system import FixedClock
 from recvault.bootstrap import PERMANENT_KEYS, assemble
 from recvault.domain.access import Grant, Role
 from recvault.domain.errors import ConfigurationError, NotAuthenticated, Unavailable
-from recvault.services.accounts import Accounts
+from recvault.services.throttle import Client
 from tests.support.archives import configuration, make_world, memory_parts, populate
 
 PASSWORD = "kolme sanaa peräkkäin"
@@ -37,24 +37,17 @@ class BusyHasher(Argon2Hasher):
 
 
 def test_signing_in_brings_back_neither_a_closed_account_nor_a_role_taken_away() -> None:
-    archive = make_world().archive
     hasher = BusyHasher()
-    accounts = Accounts(
-        database=archive.database,
-        hasher=hasher,
-        audit=archive.audit,
-        clock=archive.clock,
-        entropy=archive.entropy,
-        sessions=archive.sessions,
-    )
+    archive = make_world(hasher=hasher).archive
+    accounts, client = archive.accounts, Client()
     grants = (Grant(role=Role.VERIFIER),)
     accounts.add_user("liisa", display_name="Liisa", password=PASSWORD, grants=grants, by="test")
     hasher.meanwhile = lambda: accounts.set_grants("liisa", (), by="test")
-    user, _ = accounts.sign_in("liisa", PASSWORD)
+    user = archive.sign_in.password("liisa", PASSWORD, client=client).user
     assert user.grants == () and accounts.user_named("liisa").grants == ()
     hasher.meanwhile = lambda: accounts.disable("liisa", by="test")
     with pytest.raises(NotAuthenticated):
-        accounts.sign_in("liisa", PASSWORD)
+        archive.sign_in.password("liisa", PASSWORD, client=client)
     assert accounts.user_named("liisa").disabled_at is not None
 
 

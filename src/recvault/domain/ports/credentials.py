@@ -42,6 +42,9 @@ class CodeMaker(Protocol):
     def matching(self, secret: bytes, code: str, steps: Iterable[int]) -> list[int]:
         """Those of the steps whose code this is, in their order."""
 
+    def letters(self, secret: bytes) -> str:
+        """The secret as letters and digits (base32), for who types it into an app."""
+
     def address(self, secret: bytes, *, account: str, issuer: str) -> str:
         """What an app is told: the secret, and under which names it shows it."""
 

@@ -139,7 +139,8 @@ def write_config(home: Home, *, port: int, bucket: Bucket | None = None) -> None
         "ledger": {"second_directory": str(root / "ledger")},
         "sources": {"notice_ref": NOTICE, "balancing_test_ref": "demo-balancing-1"},
         "retention": {"policy_file": str(root / POLICY), "time_zone": ZONE},
-        "approvals": {"proof": "account"},  # its people are invented and hold no passkeys
+        "access": {"second_factor": "off"},  # its people are invented: they hold neither phone nor passkey
+        "approvals": {"proof": "account"},
         "purge": {"nightly_at": f"{night:%H:%M}"},
         "log": {"level": "error"},
     }

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recvault import __version__
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
-from recvault.interfaces.http import account, approvals, communications, grants, metrics, problems, register, retention
+from recvault.interfaces.http import account, approvals, communications, grants, metrics, problems, register, retention, sign_in
 from recvault.interfaces.http.description import describe
 from recvault.interfaces.http.headers import ALL, HSTS
 from recvault.interfaces.web import routes as web
@@ -34,6 +34,7 @@ def create_app(archive: Archive) -> FastAPI:
     problems.install(app)
     describe(app)
     app.add_middleware(_Around, archive=archive)
+    app.include_router(sign_in.router)
     app.include_router(communications.router)
     app.include_router(register.router)
     app.include_router(retention.router)

@@ -29,10 +29,18 @@ class Form(BaseModel):
 
 
 class SignInForm(Form):
-    """``POST /v1/session``."""
+    """``POST /v1/session``. ``device``: what an earlier answer gave, so that this program is known."""
 
     name: Short
     password: Annotated[str, Field(max_length=1024)]
+    device: Annotated[str, Field(max_length=128)] | None = None
+
+
+class FactorForm(Form):
+    """``POST /v1/session/factor``: a code of the person's app, or a recovery code."""
+
+    code: Annotated[str, Field(min_length=1, max_length=64)]
+    device: Annotated[str, Field(max_length=128)] | None = None
 
 
 class SearchForm(Form):

@@ -47,7 +47,6 @@ TITLES = {
     413: "Too large",
     416: "Range not satisfiable",
     422: "Not understood",
-    429: "Too many attempts",
     429: "Enough for now",
     500: "Internal fault",
     502: "The store contradicts the index",

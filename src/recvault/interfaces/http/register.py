@@ -13,7 +13,6 @@ from recvault.intake.register_values import parse_agent, parse_customer
 from recvault.interfaces.http.forms import (
     CustomerSearchForm,
     HoldForm,
-    SignInForm,
     agent_json,
     customer_json,
     destruction_json,
@@ -24,13 +23,6 @@ from recvault.interfaces.http.identity import ActorDep, ArchiveDep, bearer
 router = APIRouter(prefix="/v1")
 
 JsonObject = Annotated[dict[str, Any], Body()]
-
-
-@router.post("/session", status_code=201)
-def sign_in(form: SignInForm, archive: ArchiveDep) -> dict[str, Any]:
-    """A session of the API: send its token as bearer."""
-    user, token = archive.accounts.sign_in(form.name, form.password)
-    return {"token": token, "user_id": user.id}
 
 
 @router.delete("/session", status_code=204)

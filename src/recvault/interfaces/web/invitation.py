@@ -14,8 +14,8 @@ from recvault.interfaces.web.errors import tidy
 from recvault.interfaces.web.fields import FieldsDep
 from recvault.interfaces.web.pages import AnybodyDep, Page, PageRoute, see_other
 from recvault.interfaces.web.words import N_
-from recvault.services.accounts import PASSWORD_MAXIMUM, PASSWORD_MINIMUM
 from recvault.services.invitations import PATH
+from recvault.services.passwords import MAXIMUM, MINIMUM
 
 router = APIRouter(route_class=PageRoute)
 
@@ -37,8 +37,8 @@ def redeem(request: Request, page: AnybodyDep, fields: FieldsDep) -> Response:
         page.archive.invitations.redeem(secret, password)
     except NotAuthenticated:
         return _form(page, 401, "", N_("the link is used, too old or replaced by a newer one; ask for another"))
-    except InvalidInput:
-        return _form(page, 422, secret, N_("the password is too short or too long; choose another"))
+    except InvalidInput as fault:
+        return _form(page, 422, secret, str(fault))
     return see_other("/sign-in?set=1")
 
 
@@ -48,6 +48,6 @@ def _form(page: Page, status: int = 200, secret: str = "", fault: str = "") -> R
         status,
         secret=secret,
         fault=tidy(page.wording.text(fault)) if fault else None,
-        least=PASSWORD_MINIMUM,
-        most=PASSWORD_MAXIMUM,
+        least=MINIMUM,
+        most=MAXIMUM,
     )
