@@ -75,7 +75,7 @@ def loose(template: str) -> Iterator[str]:
             yield text.strip()
 
 
-MACHINE_READ = {"width=device-width, initial-scale=1", "light dark", "noindex"}
+MACHINE_READ = {"width=device-width, initial-scale=1", "light dark", "noindex", "0;url="}
 
 
 def test_loose_words_are_found() -> None:

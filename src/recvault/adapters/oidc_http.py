@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,14 +40,30 @@ class Asking:
 
     def __init__(self, *, timeout_seconds: float, ca_file: Path | None = None) -> None:
         self._timeout = timeout_seconds
-        self._client = httpx.Client(
-            timeout=timeout_seconds,
-            follow_redirects=False,
-            trust_env=False,
-            verify=ssl.create_default_context(cafile=None if ca_file is None else str(ca_file)),
-            headers={"Accept": "application/json", "User-Agent": "recvault"},
-            limits=httpx.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=30),
-        )
+        self._ca_file = ca_file
+        self._opened: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def _client(self) -> httpx.Client:
+        """Made when first asked for: reading the machine's certificates takes longer than most commands."""
+        with self._lock:
+            if self._opened is None:
+                try:
+                    trusted = ssl.create_default_context(cafile=None if self._ca_file is None else str(self._ca_file))
+                except OSError as fault:
+                    raise IssuerUnavailable(
+                        f"oidc.ca_file cannot be used ({type(fault).__name__}); name a PEM file that this user can read"
+                    ) from None
+                self._opened = httpx.Client(
+                    timeout=self._timeout,
+                    follow_redirects=False,
+                    trust_env=False,
+                    verify=trusted,
+                    headers={"Accept": "application/json", "User-Agent": "recvault"},
+                    limits=httpx.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=30),
+                )
+            return self._opened
 
     def get(self, what: str, url: str, *, bearer: str | None = None) -> Document:
         """A JSON object; IssuerUnavailable otherwise."""
@@ -66,7 +83,8 @@ class Asking:
 
     def close(self) -> None:
         """Gives connections back."""
-        self._client.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def _ask(self, what: str, request: httpx.Request) -> Document:
         end = time.monotonic() + 2 * self._timeout

@@ -19,6 +19,7 @@ from recvault.adapters.ledger_store import ReplicatedLedger
 from recvault.adapters.root_keyfile import make_directory
 from recvault.adapters.system import SystemClock, SystemEntropy
 from recvault.bootstrap.brakes import braking
+from recvault.bootstrap.federating import federating
 from recvault.bootstrap.granting import granting
 from recvault.bootstrap.keys import open_keyring, open_root_key, write_first_kit
 from recvault.bootstrap.parts import (
@@ -69,12 +70,14 @@ from recvault.services.authorisations import Authorisations
 from recvault.services.backup import Backups
 from recvault.services.backup_files import SealedBackups
 from recvault.services.brakes import Brakes
+from recvault.services.break_glass import LocalSignIn
 from recvault.services.certificates import Certificates
 from recvault.services.checkpoints import Checkpoints
 from recvault.services.customers import Customers
 from recvault.services.edge_keys import EdgeKeys
 from recvault.services.fact_backfill import FactBackfill
 from recvault.services.fact_digests import FACTS_KEY
+from recvault.services.federation import Federation
 from recvault.services.forecast import ForecastGuard
 from recvault.services.gauges import Gauges
 from recvault.services.grants import Grants
@@ -171,6 +174,8 @@ class Archive:
     sessions: Sessions
     sign_in: SignIn
     factors: SecondFactors
+    federation: Federation
+    local_sign_in: LocalSignIn
     grants: Grants
     authorisations: Authorisations
     listening: ListeningLimits
@@ -274,7 +279,8 @@ def assemble(
     numbers, entering = gauges(parts, custody), sessions(parts, base)
     ending, sweeping = purge(parts, base, custody, brakes.brakes), sweeper(parts, base)
     who = granting(parts, base, entering)
-    door = entrance(parts, base, entering, hasher=hasher)
+    elsewhere = federating(parts, base, entering)
+    door = entrance(parts, base, entering, local=elsewhere.local, hasher=hasher)
     told = telling(
         parts, base, numbers, door=door, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None,
         more=who.alarms.sights,
@@ -330,6 +336,8 @@ def assemble(
         sessions=entering,
         sign_in=door.sign_in,
         factors=door.factors,
+        federation=elsewhere.federation,
+        local_sign_in=elsewhere.local,
         grants=who.grants,
         authorisations=who.authorisations,
         listening=who.listening,
@@ -370,6 +378,7 @@ def start(archive: Archive, *, demo: bool = False) -> None:
         raise KeyringError(
             "the recovery kit is not confirmed; store it away from this machine, then run 'recvault keys confirm-backup'"
         )
+    archive.federation.note_rules()
     archive.overrides.settle_replayed()
     archive.purpose_endings.settle_replayed()
     if faults := archive.places.check():

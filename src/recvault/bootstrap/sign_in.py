@@ -12,6 +12,7 @@ from recvault.bootstrap.services import Foundation, Parts
 from recvault.domain.ports.credentials import PasswordHasher
 from recvault.domain.ports.keyring import KeyKind
 from recvault.services import second_factors, throttle
+from recvault.services.break_glass import LocalSignIn
 from recvault.services.passwords import Passwords
 from recvault.services.second_factors import SecondFactors
 from recvault.services.sessions import Sessions
@@ -32,7 +33,7 @@ class Entrance:
 
 
 def entrance(
-    parts: Parts, base: Foundation, sessions: Sessions, *, hasher: PasswordHasher | None = None
+    parts: Parts, base: Foundation, sessions: Sessions, *, local: LocalSignIn, hasher: PasswordHasher | None = None
 ) -> Entrance:
     """On the parts given; all of it shares one hasher, which bounds the memory of all of it."""
     config = parts.config
@@ -71,6 +72,7 @@ def entrance(
                 clock=parts.clock,
                 entropy=parts.entropy,
             ),
+            local=local,
             audit=base.audit,
             clock=parts.clock,
             entropy=parts.entropy,

@@ -21,6 +21,7 @@ from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.sessions import Kind, Method
 from recvault.services.audit_log import AuditLog
+from recvault.services.break_glass import LocalSignIn
 from recvault.services.passwords import MAXIMUM, Passwords
 from recvault.services.second_factors import Held, SecondFactors, tell
 from recvault.services.sessions import Sessions, SignedIn
@@ -54,6 +55,7 @@ class SignIn:
         sessions: Sessions,
         factors: SecondFactors,
         throttle: Throttle,
+        local: LocalSignIn,
         audit: AuditLog,
         clock: Clock,
         entropy: Entropy,
@@ -64,6 +66,7 @@ class SignIn:
         self._sessions = sessions
         self._factors = factors
         self._throttle = throttle
+        self._local = local
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
@@ -81,6 +84,7 @@ class SignIn:
                 raise NotAuthenticated(_WRONG)  # closed, or the password replaced, while it was checked
             if newer is not None:  # the hash alone: roles may have changed meanwhile
                 unit.accounts.replace_password_hash(known.id, encoded, newer)
+            self._local.enter(unit, known)
             now = self._clock.now()
             secret = self._sessions.open(unit, known, methods=(Method.PASSWORD,), label=client.label, now=now)
             self._audit.record(unit, actor=known.id, act=Act.SIGNED_IN)

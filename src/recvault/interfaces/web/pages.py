@@ -125,6 +125,8 @@ class Page:
                 "search": signed_in and bool(visible_sets(self.actor, None, self.now)),
                 "holds": self.may(Action.HOLD_LIST),
                 "approvals": self.may(Action.APPROVAL_LIST),
+            "issuers": () if signed_in else self.archive.federation.offers,
+            "break_glass_only": self.archive.local_sign_in.only_break_glass,
                 "approvals_waiting": self._to_decide(),
                 "destructions": self.may(Action.CERTIFICATE_READ),
             },

@@ -19,9 +19,18 @@ from recvault.interfaces.http.identity import (
 )
 from recvault.interfaces.http.sign_in import client_of
 from recvault.interfaces.web.errors import tidy
+from recvault.interfaces.web.federated import goodbye
 from recvault.interfaces.web.fields import FieldsDep
 from recvault.interfaces.web.languages import Wording
-from recvault.interfaces.web.pages import SECOND_FACTOR_PAGE, AnybodyDep, HalfOpenDep, PageRoute, onward, see_other
+from recvault.interfaces.web.pages import (
+    SECOND_FACTOR_PAGE,
+    AnybodyDep,
+    HalfOpenDep,
+    Page,
+    PageRoute,
+    onward,
+    see_other,
+)
 from recvault.interfaces.web.static import serve_static
 from recvault.interfaces.web.words import N_
 from recvault.services.sign_in import Step
@@ -92,6 +101,9 @@ def waiting(late: TooManyAttempts, wording: Wording) -> str:
 def sign_out(request: Request, page: HalfOpenDep) -> Response:
     """Ends the session."""
     page.archive.sessions.end(request.cookies.get(cookie_name(request), ""))
-    response = see_other("/sign-in")
+    onwards = goodbye(page)
+    response = (
+        see_other("/sign-in") if onwards is None else Page(request, None).render("signed_out.html", address=onwards)
+    )
     drop_session(request, response)
     return response
