@@ -73,9 +73,9 @@ class SignIn:
 
     def password(self, name: str, password: str, *, client: Client) -> Step:
         """Checks the password and opens a session. NotAuthenticated, TooManyAttempts."""
+        tried = self._throttle.admit(Secret.PASSWORD, name, client)
         with self._database.read() as unit:
             user = unit.accounts.user_by_name(name)
-        tried = self._throttle.admit(Secret.PASSWORD, name, client, target=None if user is None else user.id)
         encoded = self._right(user, password, tried)
         newer = self._hasher.hash(password) if self._hasher.needs_rehash(encoded) else None
         with self._database.begin() as unit:
@@ -96,7 +96,7 @@ class SignIn:
         """Takes a code of the person's app, or a recovery code, in a session: the second step of signing in, or a proof
         that it is still they. NotAuthenticated, TooManyAttempts; the session stays as it was."""
         found = self._session(secret)
-        tried = self._admit_code(found, client)
+        tried = self._throttle.admit(Secret.CODE, found.user.name, client)
         try:
             method = self._factors.prove(found.user.id, code)
         except NotAuthenticated:
@@ -111,10 +111,16 @@ class SignIn:
         found = self._session(secret)
         if self._factors.held(found.user.id).any:
             raise NotAuthenticated("you have a second factor; give that")
-        tried = self._throttle.admit(Secret.PASSWORD, found.user.name, client, target=found.user.id)
+        tried = self._throttle.admit(Secret.PASSWORD, found.user.name, client)
         self._right(found.user, password, tried)
         self._succeeded(tried)
         return self._step(self._sessions.add_method(secret, Method.PASSWORD))
+
+    def enrol(self, secret: str, code: str) -> tuple[tuple[str, ...], Step]:
+        """Confirms the app that waits by its first code, which is a proof as well. Recovery codes for who had none, and the
+        session after it. What ``SecondFactors.confirm_totp`` raises."""
+        codes = self._factors.confirm_totp(self._session(secret), code)
+        return codes, self._step(self._sessions.add_method(secret, Method.TOTP))
 
     def change_password(self, secret: str, old: str, new: str, *, client: Client) -> None:
         """Replaces the person's own password and ends their other sessions. NotAuthenticated when ``old`` is wrong,
@@ -122,7 +128,7 @@ class SignIn:
         found = self._sessions.whose(secret)
         if found.session.kind is not Kind.SESSION:
             raise NotAuthenticated("an API token changes no password; sign in")
-        tried = self._throttle.admit(Secret.PASSWORD, found.user.name, client, target=found.user.id)
+        tried = self._throttle.admit(Secret.PASSWORD, found.user.name, client)
         encoded = self._right(found.user, old, tried)
         self._succeeded(tried)
         if old == new:
@@ -156,9 +162,6 @@ class SignIn:
         if found.session.kind is not Kind.SESSION:
             raise NotAuthenticated("an API token proves nothing more; sign in")
         return found
-
-    def _admit_code(self, found: SignedIn, client: Client) -> Try:
-        return self._throttle.admit(Secret.CODE, found.user.name, client, target=found.user.id)
 
     def _failed(self, act: Act, user: User | None, tried: Try) -> None:
         self._audit.note(

@@ -78,9 +78,8 @@ class Throttle:
         self._tidied_at: datetime | None = None
         self._tries = 0
 
-    def admit(self, secret: Secret, name: str, client: Client, *, target: str | None) -> Try:
-        """Counts a try on the account of this sign-in name, which need not exist; TooManyAttempts when it is too early.
-        ``target``: the account's id for the log."""
+    def admit(self, secret: Secret, name: str, client: Client) -> Try:
+        """Counts a try on the account of this sign-in name, which need not exist; TooManyAttempts when it is too early."""
         now = self._clock.now()
         nonce = self._known(client.device, name, now)
         blank = self._counters(secret, name, client, nonce, now)
@@ -88,7 +87,7 @@ class Throttle:
         with self._database.look() as unit:
             standing = unit.attempts.find(keys)
         if waits(standing, now):
-            self._refuse(standing, now, target)
+            self._refuse(standing, now, name)
         with self._database.begin() as unit:
             standing = unit.attempts.lock(blank)
             late = waits(standing, now)
@@ -97,7 +96,7 @@ class Throttle:
                 unit.attempts.put(counted)
                 unit.commit()
         if late:
-            self._refuse(standing, now, target)
+            self._refuse(standing, now, name)
         self._tidy(now)
         return Try(tallies=counted, known_device=nonce is not None)
 
@@ -137,7 +136,7 @@ class Throttle:
             for counted, what in names.items()
         ]
 
-    def _refuse(self, standing: list[Tally], now: datetime, target: str | None) -> None:
+    def _refuse(self, standing: list[Tally], now: datetime, name: str) -> None:
         """Raises. What refuses is written to the log once a period: a flood of tries must not fill it."""
         refusing = [one for one in standing if one.refuses(now)]
         wait = waits(refusing, now)
@@ -149,6 +148,8 @@ class Throttle:
                         "secret": refusing[0].secret.value,
                         "wait_seconds": int(wait.total_seconds()),
                     }
+                    user = unit.accounts.user_by_name(name)
+                    target = None if user is None else user.id
                     self._audit.record(unit, actor=ACTOR, act=Act.SIGN_IN_REFUSED, target=target, detail=detail)
                 unit.commit()
         raise TooManyAttempts(wait)
