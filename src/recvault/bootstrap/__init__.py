@@ -285,7 +285,7 @@ def assemble(
         parts, base, numbers, door=door, mail=mail, suspended=lambda now: brakes.suspensions.standing(now) is not None,
         more=who.alarms.sights,
     )  # fmt: skip
-    keyed = keys(parts, base, entering)
+    keyed = keys(parts, base, entering, door, elsewhere.local)
     deciding = approvals(
         parts, base, custody, brakes.suspensions, who.handlers,
         assertions=keyed.assertions, letters=approval_letters(config, told.mailing),

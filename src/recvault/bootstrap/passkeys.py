@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 from recvault.adapters.webauthn import WebAuthn
 from recvault.bootstrap.services import Foundation, Parts
+from recvault.bootstrap.sign_in import Entrance
 from recvault.bootstrap.telling import desk
 from recvault.config import Config
 from recvault.domain.passkeys import RelyingParty
-from recvault.domain.ports.database import UnitOfWork
 from recvault.services.approval_letters import ApprovalLetters, LetterSettings
 from recvault.services.assertions import Assertions
+from recvault.services.break_glass import LocalSignIn
 from recvault.services.ceremonies import Ceremonies
 from recvault.services.mailing import Mailing
 from recvault.services.passkeys import Passkeys
@@ -30,9 +31,10 @@ class Keys:
     assertions: Assertions
 
 
-def keys(parts: Parts, base: Foundation, sessions: Sessions) -> Keys:
+def keys(parts: Parts, base: Foundation, sessions: Sessions, door: Entrance, local: LocalSignIn) -> Keys:
     """On the parts given."""
-    authenticators = WebAuthn(relying_party(parts.config))
+    party = relying_party(parts.config)
+    authenticators = WebAuthn(party)
     ceremonies = Ceremonies(
         database=parts.database,
         audit=base.audit,
@@ -49,7 +51,10 @@ def keys(parts: Parts, base: Foundation, sessions: Sessions) -> Keys:
             authenticators=authenticators,
             ceremonies=ceremonies,
             sessions=sessions,
-            other_factors=_other_factors,
+            factors=door.factors,
+            required=parts.config.access.second_factor == "required",
+            party=party,
+            local=local,
         ),
         assertions=Assertions(database=parts.database, ceremonies=ceremonies),
     )
@@ -80,7 +85,3 @@ def approval_letters(config: Config, mailing: Mailing) -> ApprovalLetters:
         zone=config.retention.zone,
     )
     return ApprovalLetters(mailing=mailing, settings=settings)
-
-
-def _other_factors(unit: UnitOfWork, user_id: str) -> bool:
-    return unit.factors.totp(user_id, active=True) is not None

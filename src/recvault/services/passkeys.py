@@ -8,20 +8,31 @@ because the authenticator verified the person. Left to others: challenges and an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recvault.domain.accounts import User
+from recvault.domain.accounts import User, actor_of
 from recvault.domain.audit import Act
 from recvault.domain.errors import Conflict, Forbidden, NotAuthenticated, NotFound
+from recvault.domain.factors import Change
 from recvault.domain.ids import uuid7
-from recvault.domain.passkeys import PER_PERSON, Passkey, PasskeyRefused, Use, require_label, user_handle
+from recvault.domain.passkeys import (
+    PER_PERSON,
+    Passkey,
+    PasskeyRefused,
+    RelyingParty,
+    Use,
+    require_label,
+    user_handle,
+)
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.passkeys import Authenticators
 from recvault.domain.ports.system import Clock, Entropy
-from recvault.domain.sessions import Method
+from recvault.domain.sessions import Method, needs_second_factor
 from recvault.services.audit_log import AuditLog
+from recvault.services.break_glass import LocalSignIn
 from recvault.services.ceremonies import Ceremonies
+from recvault.services.second_factors import SecondFactors, tell
 from recvault.services.sessions import Sessions, SignedIn
 
 Answer = Mapping[str, object]
@@ -36,7 +47,8 @@ class Entered:
 
 
 class Passkeys:
-    """Registers and uses them. ``other_factors``: whether a person has second factors beside passkeys."""
+    """Registers and uses them. ``required``: whether the configuration asks for second factors; ``party``: the desk as
+    authenticators know it; ``local``: who may sign in here at all."""
 
     def __init__(
         self,
@@ -48,8 +60,12 @@ class Passkeys:
         authenticators: Authenticators,
         ceremonies: Ceremonies,
         sessions: Sessions,
-        other_factors: Callable[[UnitOfWork, str], bool],
+        factors: SecondFactors,
+        required: bool,
+        party: RelyingParty,
+        local: LocalSignIn,
     ) -> None:
+        self.party = party
         self._database = database
         self._audit = audit
         self._clock = clock
@@ -57,7 +73,9 @@ class Passkeys:
         self._authenticators = authenticators
         self._ceremonies = ceremonies
         self._sessions = sessions
-        self._other_factors = other_factors
+        self._factors = factors
+        self._required = required
+        self._local = local
 
     # --- looking
 
@@ -69,9 +87,9 @@ class Passkeys:
     # --- registering
 
     def begin_registration(self, who: SignedIn) -> Mapping[str, object]:
-        """Options for the browser; StepUpRequired without a recent proof, Forbidden in a half-open session of a person who
-        has a second factor already, Conflict when there are too many."""
-        self._require_may_add(who)
+        """Options for the browser; StepUpRequired without a recent proof, SecondFactorRequired in a half-open session of a
+        person who has a second factor already, Conflict when there are too many."""
+        self._factors.require_may_change(who)
         known = self.of(who.user.id)
         if len(known) >= PER_PERSON:
             raise Conflict(f"an account has at most {PER_PERSON} passkeys; remove one first")
@@ -83,7 +101,7 @@ class Passkeys:
     def register(self, who: SignedIn, answer: Answer, *, label: str) -> Passkey:
         """Keeps a new passkey; PasskeyRefused when the answer does not hold, Conflict when it is registered already."""
         label = require_label(label)
-        self._require_may_add(who)
+        self._factors.require_may_change(who)
         asked = self._ceremonies.take(answer, Use.REGISTER, binding=who.session.id)
         try:
             found = self._authenticators.registered(answer, challenge=asked.challenge)
@@ -105,17 +123,9 @@ class Passkeys:
         with self._database.begin() as unit:
             unit.passkeys.add(passkey)
             self._record(unit, who.user.id, Act.PASSKEY_ADDED, passkey)
+            self._tell(unit, who.user.id, Change.PASSKEY_ADDED)
             unit.commit()
         return passkey
-
-    def _require_may_add(self, who: SignedIn) -> None:
-        self._sessions.require_proof(who.session)
-        if not self._sessions.lacks_factor(who):
-            return
-        with self._database.read() as unit:
-            first = not unit.passkeys.of_user(who.user.id) and not self._other_factors(unit, who.user.id)
-        if not first:
-            raise Forbidden("give your second factor first; a password alone adds no other")
 
     def rename(self, who: SignedIn, passkey_id: str, label: str) -> None:
         """Another name; NotFound when it is not the person's."""
@@ -126,20 +136,16 @@ class Passkeys:
 
     def remove(self, who: SignedIn, passkey_id: str) -> None:
         """It opens nothing from here on, and approvals given with it that still wait are void; NotFound when it is not the
-        person's, StepUpRequired without a recent proof."""
-        self._sessions.require_proof(who.session)
+        person's, StepUpRequired without a recent proof, Conflict when the person's roles need a second factor and it is the
+        last."""
+        held = self._factors.require_may_change(who)
+        if self._required and held.passkeys == 1 and not held.totp and self._needs_factor(who):
+            raise Conflict("your roles need a second factor, and this is the only one; add another before")
         with self._database.begin() as unit:
             gone = unit.passkeys.remove(who.user.id, passkey_id)
             self._record(unit, who.user.id, Act.PASSKEY_REMOVED, gone)
+            self._tell(unit, who.user.id, Change.PASSKEY_REMOVED)
             unit.commit()
-
-    def forget_all(self, unit: UnitOfWork, user_id: str, *, by: str) -> int:
-        """Removes those of a person in the caller's transaction (a reset of the account's factors); how many."""
-        gone = unit.passkeys.of_user(user_id)
-        for passkey in gone:
-            unit.passkeys.remove(user_id, passkey.id)
-            self._record(unit, by, Act.PASSKEY_REMOVED, passkey)
-        return len(gone)
 
     # --- signing in
 
@@ -150,7 +156,7 @@ class Passkeys:
 
     def sign_in(self, answer: Answer, *, binding: str, label: str) -> Entered:
         """A session of the passkey's owner; PasskeyRefused when the answer does not hold, NotAuthenticated for a closed
-        account."""
+        account, and for one that signs in elsewhere."""
         asked = self._ceremonies.take(answer, Use.SIGN_IN, binding=binding)
         signed = self._ceremonies.signed(answer)
         now = self._clock.now()
@@ -158,6 +164,7 @@ class Passkeys:
             with self._database.begin() as unit:
                 passkey = self._ceremonies.check(unit, signed, asked)
                 user = _open_account(unit, passkey.user_id)
+                self._local.enter(unit, user)
                 secret = self._sessions.open(unit, user, methods={Method.PASSKEY}, label=label, now=now)
                 self._audit.record(unit, actor=user.id, act=Act.SIGNED_IN, target=passkey.id, detail={"by": "passkey"})
                 unit.commit()
@@ -188,6 +195,21 @@ class Passkeys:
             self._ceremonies.note_refusal(fault, Use.PROVE, user_id=who.user.id, credential_id=signed.credential_id)
             raise
         return self._sessions.add_method(secret, Method.PASSKEY)
+
+    def complete(self, who: SignedIn, secret: str) -> str:
+        """The new secret of a half-open session whose person has just registered the very first factor, which is a proof of
+        it; Forbidden when it is older than the session."""
+        with self._database.read() as unit:
+            keys = unit.passkeys.of_user(who.user.id)
+        if len(keys) != 1 or keys[0].created_at < who.session.created_at:
+            raise Forbidden("give your second factor first; a password alone adds no other")
+        return self._sessions.add_method(secret, Method.PASSKEY)
+
+    def _needs_factor(self, who: SignedIn) -> bool:
+        return needs_second_factor(actor_of(who.user), self._clock.now())
+
+    def _tell(self, unit: UnitOfWork, user_id: str, change: Change) -> None:
+        tell(unit, user_id, change, own=True, clock=self._clock, entropy=self._entropy)
 
     def _record(self, unit: UnitOfWork, by: str, act: Act, passkey: Passkey) -> None:
         detail = {"passkey": passkey.id, "key": passkey.key_digest}

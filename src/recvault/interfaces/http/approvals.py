@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
@@ -11,7 +11,7 @@ from recvault.domain.approvals import Proposal
 from recvault.domain.brakes import Forecast, Suspension
 from recvault.domain.holds import HoldCount
 from recvault.interfaces.http.forms import Form, Short, hold_json
-from recvault.interfaces.http.identity import ActorDep, ArchiveDep
+from recvault.interfaces.http.identity import ActorDep, ArchiveDep, ProvedActorDep, SignedInDep
 
 router = APIRouter(prefix="/v1")
 
@@ -38,6 +38,14 @@ class ExtendForm(Form):
     until: AwareDatetime
 
 
+class DecideForm(Form):
+    """``POST /v1/approvals/{id}/decide``. ``assertion``: what the browser's ``toJSON()`` gives for the credential that
+    signed the challenge (Web Authentication, Level 3, 5.1.7), for ``approve`` where approvals.proof is "passkey"."""
+
+    decision: Literal["approve", "refuse", "withdraw"]
+    assertion: dict[str, Any] | None = None
+
+
 @router.get("/approvals")
 def list_proposals(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """What waits for a decision or a delay, oldest first, and what was decided lately, newest first."""
@@ -51,8 +59,34 @@ def list_proposals(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
 
 @router.post("/approvals/{proposal_id}/approve")
 def approve(proposal_id: Short, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
-    """Approves: carried out now, or after the delay of a single person's decision."""
+    """Approves where the account is enough (approvals.proof): carried out now, or after a delay."""
     return proposal_json(archive.approvals.approve(actor, proposal_id))
+
+
+@router.get("/approvals/{proposal_id}")
+def show(proposal_id: Short, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """One proposal."""
+    return proposal_json(archive.approvals.get(actor, proposal_id))
+
+
+@router.post("/approvals/{proposal_id}/challenge")
+def challenge(proposal_id: Short, who: SignedInDep, archive: ArchiveDep) -> dict[str, Any]:
+    """What the approver's passkey is to sign: the act, and options for ``navigator.credentials.get()``. The answer counts
+    once, in this session, for five minutes."""
+    question = archive.approvals.question(who.actor, proposal_id, binding=who.session.id)
+    return {"act": dict(question.act), "publicKey": dict(question.options)}
+
+
+@router.post("/approvals/{proposal_id}/decide")
+def decide(proposal_id: Short, form: DecideForm, who: SignedInDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Approves with an assertion, refuses, or withdraws an own proposal."""
+    approvals = archive.approvals
+    if form.decision == "refuse":
+        return proposal_json(approvals.refuse(who.actor, proposal_id))
+    if form.decision == "withdraw":
+        return proposal_json(approvals.withdraw(who.actor, proposal_id))
+    decided = approvals.approve(who.actor, proposal_id, answer=form.assertion, binding=who.session.id)
+    return proposal_json(decided)
 
 
 @router.post("/approvals/{proposal_id}/refuse")
@@ -74,7 +108,7 @@ def hold_report(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
 
 
 @router.post("/holds/{hold_id}/release", status_code=202)
-def release_hold(hold_id: Short, form: ReleaseHoldForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+def release_hold(hold_id: Short, form: ReleaseHoldForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Proposes the release; a second person decides."""
     return proposal_json(archive.holds.propose_release(archive.approvals, actor, hold_id, reason=form.reason))
 
@@ -104,7 +138,7 @@ def suspend(form: SuspendForm, actor: ActorDep, archive: ArchiveDep) -> dict[str
 
 
 @router.post("/destruction/unsuspend")
-def unsuspend(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+def unsuspend(actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Destruction goes on."""
     return suspension_json(archive.suspensions.end(actor))
 
@@ -118,7 +152,7 @@ def extend(form: ExtendForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, 
 
 
 @router.post("/destruction/confirm", status_code=201)
-def confirm(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+def confirm(actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """A person has looked: what is due now is due indeed."""
     return forecast_json(archive.forecast.confirm(actor))
 
@@ -138,6 +172,8 @@ def proposal_json(proposal: Proposal) -> dict[str, Any]:
         "decided_at": None if proposal.decided_at is None else proposal.decided_at.isoformat(),
         "not_before": None if proposal.not_before is None else proposal.not_before.isoformat(),
         "by_one_person": proposal.by_one_person,
+        "expires_at": None if proposal.expires_at is None else proposal.expires_at.isoformat(),
+        "proof": None if proposal.decided_at is None else ("account" if proposal.assertion is None else "passkey"),
     }
 
 

@@ -1,23 +1,28 @@
 """Holds in force, and what waits for a second person.
 
-Keeps: nothing is decided by a link; each decision is a form of its own. Names of customers are told only to whom the
+Keeps: nothing is decided by a link: each decision is a form of its own, and an approval is what the approver's passkey
+signed over the act that the page shows. Names of customers are told only to whom the
 register is open; a proposal shows ids, its reason, and who proposed it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from fastapi import APIRouter, Response
 
 from recvault.domain.access import Action
-from recvault.domain.approvals import Proposal, ProposalKind
-from recvault.domain.errors import NotFound
+from recvault.domain.approvals import NEVER_ALONE, Mode, Proposal, ProposalKind, ProposalState
+from recvault.domain.decisions import Proof
+from recvault.domain.errors import NotAuthenticated, NotFound
 from recvault.domain.holds import Hold
 from recvault.domain.ids import is_uuid7
 from recvault.interfaces.web.fields import FieldsDep
-from recvault.interfaces.web.pages import Page, PageDep, PageRoute, see_other
+from recvault.interfaces.web.pages import Page, PageDep, PageRoute, ProvedDep, see_other
+from recvault.interfaces.web.passkeys import answer_of, elsewhere
+from recvault.services.assertions import Question
 
 router = APIRouter(route_class=PageRoute)
 
@@ -44,7 +49,7 @@ def list_holds(page: PageDep) -> Response:
 
 
 @router.post("/holds/{hold_id}/release")
-def propose_release(hold_id: str, page: PageDep, fields: FieldsDep) -> Response:
+def propose_release(hold_id: str, page: ProvedDep, fields: FieldsDep) -> Response:
     """Proposes to release a hold; a second person decides."""
     page.archive.holds.propose_release(
         page.archive.approvals, page.actor, hold_id, reason=fields.get("release_reason", "")
@@ -67,25 +72,82 @@ def list_approvals(page: PageDep) -> Response:
         people=people(page, involved),
         held=_holds_of(page, shown),
         untils={one.id: datetime.fromisoformat(str(one.body["until"])) for one in shown if "until" in one.body},
-        me=page.actor.id,
-        may_decide=page.may(Action.APPROVAL_DECIDE),
+        acts={one.id: _acts(page, one) for one in found.standing},
         small=page.archive.approvals.rules.mode.value == "small",
         delay_hours=int(page.archive.approvals.rules.delay.total_seconds() // 3600),
     )
 
 
+@router.get("/approvals/{proposal_id}")
+def show(proposal_id: str, page: PageDep) -> Response:
+    """One proposal: where a mailed link leads."""
+    return _one(page, proposal_id, None)
+
+
+@router.post("/approvals/{proposal_id}/approve")
+def approve(proposal_id: str, page: PageDep) -> Response:
+    """Asks for the approver's passkey over this act, or approves where the account is enough."""
+    approvals = page.archive.approvals
+    if approvals.rules.proof is Proof.ACCOUNT:
+        approvals.approve(page.actor, proposal_id)
+        return see_other("/approvals")
+    return _one(page, proposal_id, approvals.question(page.actor, proposal_id, binding=_session_of(page)))
+
+
+@router.post("/approvals/{proposal_id}/answer")
+def answer(proposal_id: str, page: PageDep, fields: FieldsDep) -> Response:
+    """Approves with what the passkey signed."""
+    page.archive.approvals.approve(page.actor, proposal_id, answer=answer_of(fields), binding=_session_of(page))
+    return see_other("/approvals")
+
+
 @router.post("/approvals/{proposal_id}/{decision}")
-def decide(proposal_id: str, decision: str, page: PageDep, fields: FieldsDep) -> Response:
-    """Approves, refuses or withdraws."""
-    acts = {
-        "approve": page.archive.approvals.approve,
-        "refuse": page.archive.approvals.refuse,
-        "withdraw": page.archive.approvals.withdraw,
-    }
+def decide(proposal_id: str, decision: str, page: PageDep) -> Response:
+    """Refuses or withdraws."""
+    acts = {"refuse": page.archive.approvals.refuse, "withdraw": page.archive.approvals.withdraw}
     if decision not in acts:
         raise NotFound("there is no such page")
     acts[decision](page.actor, proposal_id)
     return see_other("/approvals")
+
+
+def _one(page: Page, proposal_id: str, question: Question | None) -> Response:
+    approvals = page.archive.approvals
+    found = approvals.get(page.actor, proposal_id)
+    return page.render(
+        "approval.html",
+        one=found,
+        people=people(page, (who for who in (found.proposed_by, found.decided_by) if who)),
+        held=_holds_of(page, [found]),
+        until=datetime.fromisoformat(str(found.body["until"])) if "until" in found.body else None,
+        over=found.is_over(page.now),
+        acts=_acts(page, found),
+        options=None if question is None else json.dumps(question.options),
+        elsewhere=None if question is None else elsewhere(page, f"/approvals/{proposal_id}"),
+        small=approvals.rules.mode is Mode.SMALL,
+        delay_hours=int(approvals.rules.delay.total_seconds() // 3600),
+    )
+
+
+def _acts(page: Page, one: Proposal) -> frozenset[str]:
+    """What is worth offering to this person; the service decides again."""
+    if not one.standing or one.is_over(page.now):
+        return frozenset()
+    own, waits = one.proposed_by == page.actor.id, one.state is ProposalState.WAITING
+    alone = page.archive.approvals.rules.mode is Mode.SMALL and one.kind not in NEVER_ALONE and not waits
+    may = page.may(Action.APPROVAL_DECIDE)
+    acts = {
+        "approve": may and (alone if own else not waits or one.by_one_person),
+        "refuse": may and not own,
+        "withdraw": own,
+    }
+    return frozenset(name for name, offered in acts.items() if offered)
+
+
+def _session_of(page: Page) -> str:
+    if page.signed_in is None:
+        raise NotAuthenticated("sign in")
+    return page.signed_in.session.id
 
 
 def proposed_releases(page: Page) -> Mapping[str, Proposal]:

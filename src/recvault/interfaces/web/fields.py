@@ -25,7 +25,9 @@ FORM_BYTES = 32 * 1024
 VALUE_LENGTH = 4096
 """Characters of one value; the longest carries the filters of a search."""
 PAGE_ROWS = 25
-VERBATIM = ("password", "password_again")
+VERBATIM = ("password", "password_again", "password_old")
+LONG = {"answer": 24 * 1024}
+"""Names of values that may be longer: what a passkey answers."""
 
 _FINNISH_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _YEARS = range(1970, 2200)
@@ -47,7 +49,7 @@ async def read_fields(request: Request) -> Fields:
         pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=60, errors="strict")
     except ValueError as error:
         raise InvalidInput("the form was not sent as the page sends it; open the page again") from error
-    return {name: value if name in VERBATIM else _plain(value)[:VALUE_LENGTH] for name, value in pairs}
+    return {name: value if name in VERBATIM else _plain(value)[: LONG.get(name, VALUE_LENGTH)] for name, value in pairs}
 
 
 FieldsDep = Annotated[Fields, Depends(read_fields)]

@@ -93,6 +93,7 @@ DECISIONS: Mapping[str, str] = {
     "carried-out": N_("carried out"),
     "refused": N_("refused"),
     "withdrawn": N_("withdrawn"),
+    "expired": N_("expired: nobody decided in time"),
 }
 
 STAGES: Mapping[str, str] = {
@@ -132,6 +133,27 @@ SENTENCES = (
     N_("another account of yours proposed this; it takes another person's approval"),
     N_("nobody approves a role for themselves; ask another approver"),
     N_("only the one who proposed it withdraws it; an approver refuses it"),
+    N_("another account of yours proposed this; it takes another person's approval"),
+    N_("another approver has approved it; it is carried out when its delay is over"),
+    N_("this proposal has expired; propose it again"),
+    N_("approving takes a passkey here, and your account has none; add one on your account's page"),
+    N_("no passkey is registered for this account; use another factor"),
+    N_("give your second factor first; a password alone adds no other"),
+    N_("give the passkey a name of 1 to 60 characters, such as where it is kept"),
+    N_("an account has at most 20 passkeys; remove one first"),
+    N_("the passkey's answer cannot be read; begin again"),
+    N_("the passkey's answer does not hold; begin again, or use another passkey"),
+    N_("this passkey answer was used already or never asked for; begin again"),
+    N_("this passkey answer belongs to another session or act; begin again"),
+    N_("the passkey answered too late; begin again"),
+    N_("this passkey is not registered here; use another, or register it"),
+    N_("this passkey belongs to another account; use one of your own"),
+    N_("the passkey signed another act than this one; look at it and approve again"),
+    N_("the passkey did not verify who you are; use one with a PIN, fingerprint or face, and begin again"),
+    N_(
+        "this passkey counted backwards, so a copy of it may be in use; it is refused from now on: remove it, "
+        "register another and tell the administrator"
+    ),
     N_("a hold needs a reason of 1 to 500 characters"),
     N_("the review date must lie ahead; give a later date"),
     N_("opening for verification needs a case reference here"),
