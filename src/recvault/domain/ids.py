@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -49,4 +50,4 @@ def uuid7_time(identifier: str) -> datetime:
 def canonical_json(value: Mapping[str, object]) -> bytes:
     """One byte string for one value: keys sorted, no spaces, UTF-8, no NaN (the I-JSON subset of RFC 8785 that we use:
     strings, integers, booleans, null, lists, objects; no fractions)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()

@@ -23,7 +23,7 @@ from recvault.domain.communication import Attention, Communication, PurposeRecor
 from recvault.domain.errors import ConfigurationError, Conflict, Destroyed, Forbidden, NotFound
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
-from recvault.domain.retention import Ends, Facts, Policy, evaluate
+from recvault.domain.retention import Ends, Evaluator, Facts, Policy, evaluate
 from recvault.domain.retention.standing import NOTHING_STANDS, Standing
 from recvault.domain.retention.statutes import Override
 from recvault.intake.policy_file import parse_policy
@@ -62,6 +62,7 @@ class Retention:
         self._clock = clock
         self._zone = zone
         self._parsed: dict[str, Policy] = {}
+        self._evaluators: dict[str, tuple[Policy, Evaluator]] = {}
         self._active: Policy | None = None
 
     # --- the policy
@@ -211,6 +212,14 @@ class Retention:
             for row, over in zip(rows, standing, strict=True)
         ]
 
+    def ends(self, unit: UnitOfWork, rows: Sequence[Communication]) -> list[datetime]:
+        """When each of the stored rows is to be destroyed, as :meth:`recomputed` would say it."""
+        standing = self._standing(unit, rows)
+        return [
+            self._evaluator(row.policy_version, unit).evaluate(over.over(row.facts(), self._zone)).destroy_at
+            for row, over in zip(rows, standing, strict=True)
+        ]
+
     def _standing(self, unit: UnitOfWork, rows: Sequence[Communication]) -> list[Standing]:
         ids = [row.id for row in rows]
         covering, released = unit.retention.overrides_covering(ids), unit.retention.releases_of(ids)
@@ -349,6 +358,12 @@ class Retention:
         if now.destroy_at != was.destroy_at:
             self._period_keys.rewrap(unit, was, self._period_keys.prepare_in(unit, now.destroy_at))
         return changed
+
+    def _evaluator(self, version: str, unit: UnitOfWork) -> Evaluator:
+        policy, known = self._policy(version, unit), self._evaluators.get(version)
+        if known is None or known[0] is not policy:
+            known = self._evaluators[version] = (policy, Evaluator(policy, self._zone))
+        return known[1]
 
     def _policy(self, version: str, unit: UnitOfWork | None = None) -> Policy:
         if version not in self._parsed:

@@ -65,13 +65,13 @@ class Shredder:
         held = unit.holds.covering([row.id for row in rows])
         unsigned = self._retention.not_as_signed(unit, {row.policy_version for row in rows})
         altered = self._retention.altered(unit, rows)
-        for row, expected in zip(rows, self._retention.recomputed(unit, rows), strict=True):
+        for row, expected in zip(rows, self._retention.ends(unit, rows), strict=True):
             if row.id in held or row.destroy_at > started_at:
                 done.kept.append(row.id)
                 continue
             if row.policy_version in unsigned:
                 reason = POLICY_ALTERED
-            elif expected.destroy_at != row.destroy_at:
+            elif expected != row.destroy_at:
                 reason = EDITED
             elif row.id in altered:
                 reason = ALTERED

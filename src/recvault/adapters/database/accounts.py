@@ -143,7 +143,9 @@ class SqlAccounts:
         """See the port."""
         self._session.change(delete(playback_grants).where(playback_grants.c.expires_at < expired_before))
         for batch in batches(communication_ids):
-            self._session.change(delete(playback_grants).where(playback_grants.c.communication_id.in_(batch)))
+            self._session.change(
+                delete(playback_grants).where(self._session.among(playback_grants.c.communication_id, batch))
+            )
 
     def release_to(self, communication_id: str, user_id: str, until: datetime) -> None:
         """A later release replaces the earlier."""

@@ -53,7 +53,7 @@ class SqlHolds:
         for batch in batches(communication_ids):
             rows = self._session.rows(
                 select(_c.id, _c.wrapped_key.is_not(None).label("readable"))
-                .where(_c.id.in_(batch))
+                .where(self._session.among(_c.id, batch))
                 .order_by(_c.id)
                 .with_for_update(of=communications)
             )
@@ -96,16 +96,18 @@ class SqlHolds:
         """See the port; the hold ids in order."""
         found: dict[str, set[str]] = {}
         for batch in batches(communication_ids):
-            direct = select(_h.communication_id, _h.id).where(_h.communication_id.in_(batch), _h.released_at.is_(None))
+            direct = select(_h.communication_id, _h.id).where(
+                self._session.among(_h.communication_id, batch), _h.released_at.is_(None)
+            )
             through_customer = (
                 select(_c.id, _h.id)
                 .join(holds, _h.customer_id == _c.customer_id)
-                .where(_c.id.in_(batch), _h.released_at.is_(None))
+                .where(self._session.among(_c.id, batch), _h.released_at.is_(None))
             )
             through_snapshot = (
                 select(hold_items.c.communication_id, _h.id)
                 .join(holds, _h.id == hold_items.c.hold_id)
-                .where(hold_items.c.communication_id.in_(batch), _h.released_at.is_(None))
+                .where(self._session.among(hold_items.c.communication_id, batch), _h.released_at.is_(None))
             )
             for statement in (direct, through_customer, through_snapshot):
                 for communication_id, hold_id in self._session.rows(statement):

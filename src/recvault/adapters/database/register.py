@@ -53,7 +53,7 @@ class SqlRegister(AgentDirectory):
         """See the port."""
         found: dict[str, Customer] = {}
         for batch in batches(customer_ids):
-            for row in self._session.rows(select(customers).where(customers.c.id.in_(batch))):
+            for row in self._session.rows(select(customers).where(self._session.among(customers.c.id, batch))):
                 found[row.id] = _customer(row)
         return found
 
@@ -126,7 +126,9 @@ class SqlRegister(AgentDirectory):
         """See the port."""
         found: dict[str, ContactPoint] = {}
         for batch in batches(ids):
-            for row in self._session.rows(select(contact_points).where(contact_points.c.id.in_(batch))):
+            for row in self._session.rows(
+                select(contact_points).where(self._session.among(contact_points.c.id, batch))
+            ):
                 found[row.id] = _point(row)
         return found
 
@@ -136,7 +138,7 @@ class SqlRegister(AgentDirectory):
         return sum(
             self._session.change(
                 delete(contact_points).where(
-                    contact_points.c.id.in_(batch), contact_points.c.customer_id.is_(None), ~named
+                    self._session.among(contact_points.c.id, batch), contact_points.c.customer_id.is_(None), ~named
                 )
             )
             for batch in batches(ids)
@@ -145,7 +147,10 @@ class SqlRegister(AgentDirectory):
     def _guard(self, table: Table[Any], ids: Collection[str], *, shared: bool) -> None:
         for batch in batches(ids):
             self._session.rows(
-                select(table.c.id).where(table.c.id.in_(batch)).order_by(table.c.id).with_for_update(read=shared)
+                select(table.c.id)
+                .where(self._session.among(table.c.id, batch))
+                .order_by(table.c.id)
+                .with_for_update(read=shared)
             )
 
 

@@ -37,7 +37,7 @@ class SqlRestoration:
         for batch in batches(communication_ids):
             freed += self._session.column(
                 update(communications)
-                .where(_c.id.in_(batch), _c.awaiting_purge != Awaiting.DESTROYED.value)
+                .where(self._session.among(_c.id, batch), _c.awaiting_purge != Awaiting.DESTROYED.value)
                 .values(awaiting_purge=None)
                 .returning(_c.id)
             )
@@ -64,7 +64,9 @@ class SqlRestoration:
         held.take_turns()
         for batch in batches(communication_ids):
             waiting = (_c.awaiting_purge == Awaiting.DESTROYED.value, _c.state == State.STORED.value)
-            found = self._session.column(select(_c.id).where(_c.id.in_(batch), *waiting).with_for_update())
+            found = self._session.column(
+                select(_c.id).where(self._session.among(_c.id, batch), *waiting).with_for_update()
+            )
             claimed += held.take(dict.fromkeys(found, State.STORED.value), worker=worker, lease_until=lease_until)
         return claimed
 
@@ -79,7 +81,7 @@ class SqlRestoration:
         for batch in batches(communication_ids):
             marked += self._session.column(
                 update(communications)
-                .where(_c.id.in_(batch), _c.state == State.STORED.value, which)
+                .where(self._session.among(_c.id, batch), _c.state == State.STORED.value, which)
                 .values(awaiting_purge=mark)
                 .returning(_c.id)
             )

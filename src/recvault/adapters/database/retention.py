@@ -89,12 +89,12 @@ class SqlRetention:
         found: dict[str, dict[str, Override]] = {}
         for batch in batches(communication_ids):
             direct = select(_o.communication_id.label("of"), *overrides.c).where(
-                _o.communication_id.in_(batch), _ACTIVE
+                self._session.among(_o.communication_id, batch), _ACTIVE
             )
             through = (
                 select(_c.id.label("of"), *overrides.c)
                 .join(overrides, _o.customer_id == _c.customer_id)
-                .where(_c.id.in_(batch), _ACTIVE)
+                .where(self._session.among(_c.id, batch), _ACTIVE)
             )
             for statement in (direct, through):
                 for row in self._session.rows(statement):
@@ -150,12 +150,12 @@ class SqlRetention:
             direct = (
                 select(_i.communication_id.label("of"), *endings.c)
                 .join(endings, _e.id == _i.ending_id)
-                .where(_i.communication_id.in_(batch), _STANDING)
+                .where(self._session.among(_i.communication_id, batch), _STANDING)
             )
             through = (
                 select(_c.id.label("of"), *endings.c)
                 .join(endings, _e.customer_id == _c.customer_id)
-                .where(_c.id.in_(batch), _STANDING)
+                .where(self._session.among(_c.id, batch), _STANDING)
             )
             for statement in (direct, through):
                 for row in self._session.rows(statement):
@@ -176,7 +176,9 @@ class SqlRetention:
     def set_case_closed(self, communication_ids: Collection[str], at: datetime) -> None:
         """See the port."""
         for batch in batches(communication_ids):
-            self._session.change(update(communications).where(_c.id.in_(batch), _STORED).values(case_closed_at=at))
+            self._session.change(
+                update(communications).where(self._session.among(_c.id, batch), _STORED).values(case_closed_at=at)
+            )
 
     def releases_of(self, communication_ids: Collection[str]) -> dict[str, tuple[datetime, ...]]:
         """See the port."""
@@ -204,7 +206,7 @@ class SqlRetention:
         """See the port."""
         found: dict[str, int] = {}
         for batch in batches(communication_ids):
-            entries = select(_a.target, _a.detail).where(_a.target.in_(batch), _a.act.in_(_MOVING))
+            entries = select(_a.target, _a.detail).where(self._session.among(_a.target, batch), _a.act.in_(_MOVING))
             for target, detail in self._session.rows(entries):
                 version = detail.get("facts")
                 if target is not None and isinstance(version, int):
@@ -237,7 +239,7 @@ class SqlRetention:
 
     def _beside(self, table: Any, ids: Collection[str]) -> Iterable[Row[Any]]:
         for batch in batches(ids):
-            yield from self._session.rows(select(table).where(table.c.communication_id.in_(batch)))
+            yield from self._session.rows(select(table).where(self._session.among(table.c.communication_id, batch)))
 
 
 def _override(row: Any) -> Override:

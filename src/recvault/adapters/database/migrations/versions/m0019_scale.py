@@ -1,4 +1,4 @@
-"""Claims in a narrow table of their own, and an index of what is due that no row need be read for."""
+"""Claims in a narrow table of their own; an index of what is due that no row need be read for; none of what is not there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ depends_on = None
 
 _DUE = "ix_communications_due"
 _COLUMNS = ["state", "destroy_at", "id"]
+_SPARSE = ("contact_point_id", "agent_id", "team", "queue", "case_ref")
 _CONDITION = sa.text("stopped_reason IS NULL")
 
 
@@ -35,6 +36,7 @@ def upgrade() -> None:
         table.drop_column("lease_until")
         table.drop_column("fence")
     _index(include=["policy_version", "customer_id"])
+    _sparse(True)
 
 
 def downgrade() -> None:
@@ -46,6 +48,7 @@ def downgrade() -> None:
         table.add_column(sa.Column("fence", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
         table.create_check_constraint(op.f("ck_communications_lease"), "(claimed_by IS NULL) = (lease_until IS NULL)")
     _index(include=[])
+    _sparse(False)
 
 
 def _index(*, include: list[str]) -> None:
@@ -58,3 +61,18 @@ def _index(*, include: list[str]) -> None:
         postgresql_where=_CONDITION,
         postgresql_include=include,
     )
+
+
+def _sparse(only_present: bool) -> None:
+    """Indexes of what many rows, and all shredded ones, do not have."""
+    for column in _SPARSE:
+        name = f"ix_communications_{column}"
+        condition = sa.text(f"{column} IS NOT NULL") if only_present else None
+        op.drop_index(name, table_name="communications")
+        op.create_index(
+            name,
+            "communications",
+            [column, "started_at", "id"],
+            sqlite_where=condition,
+            postgresql_where=condition,
+        )
