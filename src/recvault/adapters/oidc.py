@@ -46,6 +46,7 @@ ASSERTION_SECONDS = 60
 KEYS_MOST = 100
 GROUPS_MOST = 2000
 TEXT_LENGTH = 200
+_SIGNED_ONLY = frozenset({"iss", "sub", "aud", "amr", "acr", "sid"})
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -268,14 +269,16 @@ class OidcIssuer:
         )
 
     def _userinfo(self, metadata: Document, access_token: object, subject: str) -> Document:
-        """What the UserInfo endpoint adds (Core 5.3); its subject must be that of the ID token (5.3.2)."""
+        """What the UserInfo endpoint adds of the person (Core 5.3); its subject must be that of the ID token (5.3.2). How and
+        when they signed in is for the ID token alone to say."""
         place = metadata.get("userinfo_endpoint")
         if not is_as_safe(place, self._rules.issuer) or not isinstance(access_token, str):
             raise NotVerified("userinfo")
         found = self._asking.get("userinfo", str(place), bearer=access_token)
         if found.get("sub") != subject:
             raise NotVerified("userinfo")
-        return found
+        wanted = {self._client.name_claim, self._client.groups_claim, "name", "email", "email_verified"} - _SIGNED_ONLY
+        return {name: found[name] for name in wanted & found.keys()}
 
     # --- small parts
 

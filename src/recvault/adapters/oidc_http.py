@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote_plus, urlsplit
@@ -49,17 +50,11 @@ class Asking:
         """Made when first asked for: reading the machine's certificates takes longer than most commands."""
         with self._lock:
             if self._opened is None:
-                try:
-                    trusted = ssl.create_default_context(cafile=None if self._ca_file is None else str(self._ca_file))
-                except OSError as fault:
-                    raise IssuerUnavailable(
-                        f"oidc.ca_file cannot be used ({type(fault).__name__}); name a PEM file that this user can read"
-                    ) from None
                 self._opened = httpx.Client(
                     timeout=self._timeout,
                     follow_redirects=False,
                     trust_env=False,
-                    verify=trusted,
+                    verify=_trusted(self._ca_file),
                     headers={"Accept": "application/json", "User-Agent": "recvault"},
                     limits=httpx.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=30),
                 )
@@ -121,6 +116,17 @@ class Asking:
                     "see that the issuer's address is right"
                 )
         return bytes(body)
+
+
+@cache
+def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """This machine's authorities, or those of a file; read once."""
+    try:
+        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except OSError as fault:
+        raise IssuerUnavailable(
+            f"oidc.ca_file cannot be used ({type(fault).__name__}); name a PEM file that this user can read"
+        ) from None
 
 
 def _basic(name: str, secret: str) -> str:
