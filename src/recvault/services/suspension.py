@@ -121,6 +121,7 @@ class Suspensions:
 
     def propose_extension(self, approvals: Approvals, actor: Actor, *, until: datetime, reason: str) -> Proposal:
         """Asks for the suspension that stands to last until a moment; a second person decides."""
+        self._access.require(actor, Action.DESTRUCTION_SUSPEND)
         found = self.standing()
         if found is None:
             raise NotFound("destruction is not suspended; suspend it first, then propose that it lasts longer")

@@ -46,6 +46,7 @@ def list_destructions(page: PageDep, after: str = "") -> Response:
 @router.post("/destructions")
 def find_destruction(page: PageDep, fields: FieldsDep) -> Response:
     """To the page of an id."""
+    page.archive.access.require(page.actor, Action.CERTIFICATE_READ)
     asked = fields.get("id", "").lower()
     if not is_uuid7(asked):
         raise NotFound("there is no destroyed communication with this id")

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Response
 from recvault.domain.access import Action, visible_sets
 from recvault.domain.communication import Communication, Party, PartyKind
 from recvault.domain.customer import Agent, Customer
-from recvault.domain.errors import InvalidInput
+from recvault.domain.errors import Forbidden, InvalidInput
 from recvault.domain.purpose import Purpose
 from recvault.intake.identifiers import parse_address, parse_business_id, parse_number
 from recvault.interfaces.http.forms import make_cursor
@@ -62,6 +62,8 @@ def search_page() -> Response:
 @router.post("/search")
 def search(page: PageDep, fields: FieldsDep) -> Response:
     """One page of results, or customers to choose from."""
+    if not page.purposes(Action.SEARCH):
+        raise Forbidden("none of your roles searches")
     filters = Filters.read(fields)
     try:
         return _results(page, filters)
