@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from recvault.adapters.oidc import Client, OidcIssuer
 from recvault.bootstrap.services import Foundation, Parts
 from recvault.bootstrap.telling import desk
 from recvault.config import Oidc, read_secret
 from recvault.domain.access import Role, ScopeKind
 from recvault.domain.federation import GroupGrant, IssuerRules
+from recvault.domain.ports.federation import Issuer
 from recvault.services.break_glass import LocalSignIn
 from recvault.services.federation import Federation
 from recvault.services.sessions import Sessions
@@ -28,14 +28,9 @@ class Federating:
 def federating(parts: Parts, base: Foundation, sessions: Sessions) -> Federating:
     """Both."""
     config = parts.config
-    issuers = [
-        OidcIssuer(rules_of(one), client_of(one), clock=parts.clock, entropy=parts.entropy) for one in config.oidc
-    ]
-    for issuer in issuers:
-        parts.resources.callback(issuer.close)
     federation = Federation(
         database=parts.database,
-        issuers=issuers,
+        issuers=[_issuer(parts, one) for one in config.oidc],
         sessions=sessions,
         audit=base.audit,
         clock=parts.clock,
@@ -71,10 +66,13 @@ def rules_of(section: Oidc) -> IssuerRules:
     )
 
 
-def client_of(section: Oidc) -> Client:
-    """Who we are there. Secret and key are read anew at each use, so that they can be changed without a restart."""
+def _issuer(parts: Parts, section: Oidc) -> Issuer:
+    """Secret and key are read anew at each use, so that they can be changed without a restart. The libraries are loaded
+    only where there is an issuer: most commands are done sooner than they are."""
+    from recvault.adapters.oidc import Client, OidcIssuer
+
     secret, key = section.client_secret_file, section.client_key_file
-    return Client(
+    client = Client(
         client_id=section.client_id,
         secret=None if secret is None else partial(read_secret, secret),
         key=None if key is None else partial(read_secret, key, lines=True),
@@ -85,3 +83,6 @@ def client_of(section: Oidc) -> Client:
         ca_file=section.ca_file,
         timeout_seconds=section.timeout_seconds,
     )
+    issuer = OidcIssuer(rules_of(section), client, clock=parts.clock, entropy=parts.entropy)
+    parts.resources.callback(issuer.close)
+    return issuer

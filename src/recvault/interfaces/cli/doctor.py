@@ -169,12 +169,27 @@ def look_at(archive: Archive) -> Iterator[Finding]:
         _overdue,
         _brakes,
         _mail,
+        *((_issuers,) if archive.config.oidc else ()),
     )
     for look in looks:
         try:
             yield look(archive)
         except RecvaultError as fault:
             yield _bad(look.__name__.strip("_"), str(fault), "mend this first, then look again")
+
+
+def _issuers(archive: Archive) -> Finding:
+    faults = archive.federation.check()
+    if faults:
+        told = "; ".join(f"{name}: {fault}" for name, fault in sorted(faults.items()))
+        return _bad("sign-in services", told, "'recvault oidc check' looks again")
+    if archive.local_sign_in.only_break_glass and not archive.local_sign_in.accounts():
+        return _warning(
+            "sign-in services",
+            "nobody can sign in when they are away",
+            "keep an account for that day: recvault oidc break-glass ACCOUNT",
+        )
+    return _good("sign-in services", ", ".join(one.name for one in archive.federation.offers))
 
 
 def _database(archive: Archive) -> Finding:
