@@ -86,8 +86,12 @@ from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.invitations import Invitations
 from recvault.services.key_ends import KeyEnds
 from recvault.services.keys_ahead import KeysAhead
+from recvault.services.keyring_age import KeyringAge
 from recvault.services.ledger import Ledger
+from recvault.services.ledger_loss import LedgerLoss
 from recvault.services.listening_limits import ListeningLimits
+from recvault.services.log_life import LogLife
+from recvault.services.log_views import LogViews
 from recvault.services.mailing import Mailing
 from recvault.services.notices import Notices
 from recvault.services.passkeys import Passkeys
@@ -151,6 +155,8 @@ class Archive:
     purpose_endings: PurposeEndings
     overrides: Overrides
     fact_backfill: FactBackfill
+    ledger_loss: LedgerLoss
+    keyring_age: KeyringAge
     customers: Customers
     places: Places
     ingest: Ingest
@@ -162,6 +168,8 @@ class Archive:
     forecast: ForecastGuard
     brakes: Brakes
     training: Training
+    log_views: LogViews
+    log_life: LogLife
     purge: Purge
     stopped: Stopped
     restore: Restore
@@ -313,10 +321,21 @@ def assemble(
         purpose_endings=custody.purpose_endings,
         overrides=custody.overrides,
         fact_backfill=custody.fact_backfill,
+        ledger_loss=custody.ledger_loss,
+        keyring_age=custody.keyring_age,
         customers=custody.customers,
         places=custody.places,
         ingest=ingest(parts, base, custody),
         retrieval=retrieval(parts, base),
+        log_views=LogViews(database=database, access=base.access, audit=base.audit),
+        log_life=LogLife(
+            database=database,
+            retention=custody.retention,
+            audit=base.audit,
+            clock=clock,
+            zone=config.retention.zone,
+            obstacle=ending.obstacle,
+        ),
         holds=custody.holds,
         approvals=deciding,
         passkeys=keyed.passkeys,
@@ -367,9 +386,10 @@ def start(archive: Archive, *, demo: bool = False) -> None:
     """What must hold before anything is served: schema, keys, recovery kit stored, ledger followed, place allowed."""
     migrate_schema(archive.config)
     archive.restore.stand()  # before anything is read from a database that may have been put back
+    archive.keyring_age.require_newest()
     archive.retention.adopt(archive.config.retention.policy_file.read_text(encoding="utf-8"))
-    archive.fact_backfill.prepare()
     archive.checkpoints.ready()
+    archive.fact_backfill.prepare()
     for key_id, kind in SIGN_IN_KEYS.items():
         archive.keyring.ensure(key_id, kind)
     for key_id in PERMANENT_KEYS:

@@ -89,6 +89,11 @@ class Period:
             start = datetime.combine(day, _time_of_day(local), tzinfo=zone).astimezone(UTC)
         return start + timedelta(seconds=self.seconds)
 
+    @property
+    def shortest(self) -> timedelta:
+        """The least that adding it can amount to, on any calendar."""
+        return self._extremes()[0]
+
     def fits_within(self, other: Period) -> bool:
         """Whether this is, from whatever moment it is counted, never longer than ``other``. When only some
         moments make it longer (P3M and P91D), the answer is no."""

@@ -133,6 +133,7 @@ class Worker:
             Tick(name="arrivals", trigger=_every(rhythm.arrivals), act=self._arrivals, quiet=True),
             Tick(name="reconcile", trigger=_every(rhythm.daily), act=self._reconcile),
             Tick(name="recheck", trigger=_every(rhythm.daily), act=self._recheck, destroys=True),
+            Tick(name="log-life", trigger=_every(rhythm.daily), act=self._log_life, destroys=True, quiet=True),
             Tick(name="listening", trigger=_every(rhythm.daily), act=self._listening, quiet=True),
             Tick(name="edge-keys", trigger=_every(rhythm.daily), act=self._edge_keys),
             Tick(name="notices", trigger=_every(rhythm.noticing), act=self._notices, quiet=True),
@@ -281,6 +282,9 @@ class Worker:
 
     def _listening(self) -> Outcome:
         return {"counts_forgotten": self._archive.listening.forget()}
+
+    def _log_life(self) -> Outcome:
+        return {"entries_ended": self._archive.log_life.run()}
 
     def _edge_keys(self) -> Outcome:
         return {"retired": self._archive.edge_keys.retire()}

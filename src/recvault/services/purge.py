@@ -119,7 +119,7 @@ class Purge:
 
     def forecast(self, limit: int = 1000) -> PurgeReport:
         """What a run now would find due; changes nothing."""
-        report = PurgeReport(stopped_because=self._obstacle(self._clock.now()))
+        report = PurgeReport(stopped_because=self.obstacle(self._clock.now()))
         with self._database.read() as unit:
             report.due = unit.communications.count_due(self._clock.now())
         return report
@@ -142,7 +142,7 @@ class Purge:
         return report
 
     def _settle(self, report: PurgeReport) -> None:
-        report.stopped_because = self._obstacle(self._clock.now())
+        report.stopped_because = self.obstacle(self._clock.now())
         if report.stopped_because is None:
             report.keys_destroyed += self._key_ends.close_due()
             self._complete(report)
@@ -169,7 +169,7 @@ class Purge:
         due is judged by the one reading of the clock that was compared with the others: a clock that jumps during a night
         destroys nothing."""
         now = self._clock.now()
-        report.stopped_because = self._obstacle(now)
+        report.stopped_because = self.obstacle(now)
         if report.stopped_because is not None:
             return None
         lease_until = now + self._limits.lease
@@ -286,7 +286,7 @@ class Purge:
 
     def certify_left(self, items: Sequence[Destruction]) -> list[str]:
         """Certifies shredded items whose row is gone (reconciliation found them): steps 4 to 7 from the tombstone alone."""
-        if not items or self._obstacle(self._clock.now()) is not None:
+        if not items or self.obstacle(self._clock.now()) is not None:
             return []
         ids = [item.communication_id for item in items]
         self._remains.delete(ids)
@@ -360,7 +360,7 @@ class Purge:
         self._remains.delete([item.communication_id])
         return self.absent(item.communication_id)
 
-    def _obstacle(self, now: datetime) -> str | None:
+    def obstacle(self, now: datetime) -> str | None:
         """Why nothing may be destroyed now: no signed policy, clocks that disagree, a brake that a person put on."""
         with self._database.read() as unit:
             policy = unit.policies.active()

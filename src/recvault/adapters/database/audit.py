@@ -6,20 +6,46 @@ compare-and-set, in the transaction that numbers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Text, bindparam, column, delete, func, select, text, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Text,
+    and_,
+    bindparam,
+    column,
+    delete,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from recvault.adapters.database.bulk import FEW, insert_many
 from recvault.adapters.database.session import Session, batches
-from recvault.adapters.database.tables import audit_checkpoints, audit_ended, audit_entries, audit_head, audit_tiles
-from recvault.adapters.database.types import TEXT
+from recvault.adapters.database.tables import (
+    audit_checkpoints,
+    audit_ended,
+    audit_entries,
+    audit_head,
+    audit_tiles,
+    communications,
+)
+from recvault.adapters.database.types import TEXT, Moment
 from recvault.domain.audit import Act, Entry, SequencedEntry, TreeHead
 from recvault.domain.checkpoints import Checkpoint, parse_checkpoint
 from recvault.domain.errors import AuditFailure, Conflict, NotFound
+from recvault.domain.log_query import LIVES_WITH_COMMUNICATION, NEVER_ENDS, Endable, FoundEntry, LogQuery
 from recvault.domain.log_tree import Growth, Place
 from recvault.domain.ports.database.log import Ended, RawEntry, Waiting
 
@@ -30,24 +56,21 @@ _PLAIN = ("id", "at", "actor", "target", "purpose", "detail", "salt")
 # Any constant will do, as long as nothing else in the same PostgreSQL database locks on it.
 _SEQUENCING = 0x7265637661756C75
 
-PORTION = 4096
-"""Entries of one statement when all of them are read."""
-
 # What domain.audit.leaf_data takes from an entry, written by the database itself: a program that makes a value of each
 # column first is several times slower. Where a text should be written differently here, only time is lost: whoever
 # verifies looks at such an entry again.
 _RAW_POSTGRESQL = text(
-    """SELECT number, salt, convert_to('{"act":' || to_json(act) || ',"actor":' || to_json(actor) || ',"at":"'
+    """SELECT number, salt, '{"act":' || to_json(act) || ',"actor":' || to_json(actor) || ',"at":"'
     || to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US') || '+00:00","detail":' || detail || ',"id":'
     || to_json(id) || ',"purpose":' || coalesce(to_json(purpose)::text, 'null') || ',"target":'
-    || coalesce(to_json(target)::text, 'null') || '}', 'UTF8')
+    || coalesce(to_json(target)::text, 'null') || '}'
     FROM audit_entries WHERE number >= :first AND number < :last ORDER BY number"""
 )
 _RAW_SQLITE = text(
-    """SELECT number, salt, CAST('{"act":' || json_quote(act) || ',"actor":' || json_quote(actor) || ',"at":"'
+    """SELECT number, salt, '{"act":' || json_quote(act) || ',"actor":' || json_quote(actor) || ',"at":"'
     || strftime('%Y-%m-%dT%H\\:%M\\:%S', at / 1000000, 'unixepoch') || printf('.%06d+00\\:00', at % 1000000)
     || '","detail":' || detail || ',"id":' || json_quote(id) || ',"purpose":' || json_quote(purpose) || ',"target":'
-    || json_quote(target) || '}' AS BLOB)
+    || json_quote(target) || '}'
     FROM audit_entries WHERE number >= :first AND number < :last ORDER BY number"""
 )
 
@@ -171,15 +194,35 @@ class SqlAuditLog:
         )
         return [_entry(row) for row in rows]
 
-    def raw(self, first: int) -> Iterator[Sequence[RawEntry]]:
+    def search(self, query: LogQuery) -> list[FoundEntry]:
+        """See the port."""
+        rows = self._session.rows(
+            select(audit_entries).where(*_asked(query)).order_by(_e.at.desc(), _e.id.desc()).limit(query.limit)
+        )
+        return [FoundEntry(entry=_entry(row), index=row.number) for row in rows]
+
+    def endable(self, before: datetime, *, after: int, limit: int) -> list[Endable]:
+        """See the port."""
+        stored = exists().where(communications.c.id == _e.target)
+        stays = and_(_e.act.in_(sorted(LIVES_WITH_COMMUNICATION)), stored)
+        rows = self._session.rows(
+            select(_e.number, _e.id, _e.at)
+            .where(
+                _e.number > after, _e.at <= literal(before, Moment()), _e.act.not_in(sorted(NEVER_ENDS)), not_(stays)
+            )
+            .order_by(_e.number)
+            .limit(limit)
+        )
+        return [Endable(index=row.number, id=row.id, at=row.at) for row in rows]
+
+    def raw(self, first: int, last: int) -> Sequence[RawEntry]:
         """See the port."""
         statement = _RAW_POSTGRESQL if self._session.on_postgresql else _RAW_SQLITE
-        newest = self._session.one(select(func.max(_e.number)))
-        while newest is not None and first <= newest:
-            last = (first // PORTION + 1) * PORTION
-            # What was given an impossible number below the first is to be found as well.
-            yield self._session.raw(statement, {"first": first or -(2**63), "last": last})
-            first = last
+        return self._session.raw(statement, {"first": first or -(2**63), "last": last})
+
+    def beyond(self, size: int) -> int | None:
+        """See the port."""
+        return self._session.one(select(func.min(_e.number)).where(_e.number >= size))
 
     # --- what ends
 
@@ -192,10 +235,10 @@ class SqlAuditLog:
         insert_many(self._session, audit_ended, [{"number": number, "said_in": said_in} for number in ended])
         return sorted(ended)
 
-    def ended(self, first: int, limit: int) -> list[Ended]:
+    def ended(self, first: int, last: int) -> list[Ended]:
         """See the port."""
         number = audit_ended.c.number
-        rows = self._session.rows(select(audit_ended).where(number >= first).order_by(number).limit(limit))
+        rows = self._session.rows(select(audit_ended).where(number >= first, number < last).order_by(number))
         return [Ended(index=row.number, said_in=row.said_in) for row in rows]
 
     # --- checkpoints
@@ -217,6 +260,27 @@ class SqlAuditLog:
         c = audit_checkpoints.c
         rows = self._session.rows(select(audit_checkpoints).order_by(c.published_at.desc(), c.size.desc()).limit(limit))
         return [parse_checkpoint(row.note, published_at=row.published_at) for row in rows]
+
+
+def _asked(query: LogQuery) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = [
+        column == value
+        for column, value in ((_e.actor, query.actor), (_e.target, query.target), (_e.purpose, query.purpose))
+        if value is not None
+    ]
+    if query.customer_id is not None:
+        theirs = select(communications.c.id).where(communications.c.customer_id == query.customer_id)
+        wanted.append(or_(_e.target == query.customer_id, _e.target.in_(theirs)))
+    if query.acts:
+        wanted.append(_e.act.in_(sorted(query.acts)))
+    if query.since is not None:
+        wanted.append(_e.at >= literal(query.since, Moment()))
+    if query.until is not None:
+        wanted.append(_e.at < literal(query.until, Moment()))
+    if query.after is not None:
+        at, entry_id = query.after
+        wanted.append(tuple_(_e.at, _e.id) < tuple_(literal(at, Moment()), literal(entry_id, TEXT)))
+    return wanted
 
 
 def _entry(row: Row[Any]) -> Entry:

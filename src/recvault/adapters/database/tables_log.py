@@ -47,6 +47,8 @@ audit_entries = Table(
     UniqueConstraint("number"),
     index_where("ix_audit_entries_unsequenced", "at", "id", where="number IS NULL"),
     Index("ix_audit_entries_target", "target", "at", "id"),
+    Index("ix_audit_entries_actor", "actor", "at", "id"),
+    Index("ix_audit_entries_at", "at", "id"),
 )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from recvault.domain.audit import Entry, SequencedEntry, TreeHead
 from recvault.domain.checkpoints import Checkpoint
+from recvault.domain.log_query import Endable, FoundEntry, LogQuery
 from recvault.domain.log_tree import Growth, Place
 
 
@@ -20,7 +21,7 @@ class Waiting:
     leaf: bytes
 
 
-RawEntry = tuple[int, bytes, bytes]
+RawEntry = tuple[int, bytes, str]
 """An entry as the database holds it: its index, its salt, and the canonical text of what stands in its columns."""
 
 
@@ -71,14 +72,25 @@ class AuditLog(Protocol):
     def about(self, target: str, limit: int) -> list[Entry]:
         """Entries about one target, newest first."""
 
-    def raw(self, first: int) -> Iterator[Sequence[RawEntry]]:
-        """Every entry from index ``first`` on as it stands in the database, in order, in portions; memory is bounded."""
+    def search(self, query: LogQuery) -> list[FoundEntry]:
+        """Entries that the query asks for, newest first."""
+
+    def endable(self, before: datetime, *, after: int, limit: int) -> list[Endable]:
+        """Sequenced entries behind index ``after`` that are older than ``before``, in order; without those that live with a
+        communication that is still stored, and those that never end."""
+
+    def raw(self, first: int, last: int) -> Sequence[RawEntry]:
+        """Every entry from index ``first`` to before ``last`` as it stands in the database, in order; from 0 also what has
+        an impossible index below."""
+
+    def beyond(self, size: int) -> int | None:
+        """The first index from ``size`` on that an entry has; None as long as nobody put one in."""
 
     def end(self, entry_ids: Collection[str], *, said_in: str) -> list[int]:
         """Takes sequenced entries out; their leaves stay. Their indexes in order; what has none is left."""
 
-    def ended(self, first: int, limit: int) -> list[Ended]:
-        """Entries that were taken out, by index from ``first`` on."""
+    def ended(self, first: int, last: int) -> list[Ended]:
+        """Entries that were taken out, by index from ``first`` to before ``last``."""
 
     def put_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Stores what was published, or replaces the signatures of one of the same origin and size."""

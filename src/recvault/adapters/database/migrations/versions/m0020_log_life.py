@@ -1,6 +1,8 @@
-"""Entries of the log under keys and ends of their own."""
+"""The log read by person and by time."""
 
 from __future__ import annotations
+
+from alembic import op
 
 revision = "0020"
 down_revision = "0019"
@@ -9,8 +11,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Two indexes more."""
+    op.create_index("ix_audit_entries_actor", "audit_entries", ["actor", "at", "id"])
+    op.create_index("ix_audit_entries_at", "audit_entries", ["at", "id"])
 
 
 def downgrade() -> None:
-    """Nothing yet."""
+    """Without them."""
+    op.drop_index("ix_audit_entries_at", table_name="audit_entries")
+    op.drop_index("ix_audit_entries_actor", table_name="audit_entries")
