@@ -139,7 +139,8 @@ class Passkeys:
         person's, StepUpRequired without a recent proof, Conflict when the person's roles need a second factor and it is the
         last."""
         held = self._factors.require_may_change(who)
-        if self._required and held.passkeys == 1 and not held.totp and self._needs_factor(who):
+        last = [one.id for one in self.of(who.user.id)] == [passkey_id] and not held.totp
+        if self._required and last and self._needs_factor(who):
             raise Conflict("your roles need a second factor, and this is the only one; add another before")
         with self._database.begin() as unit:
             gone = unit.passkeys.remove(who.user.id, passkey_id)
