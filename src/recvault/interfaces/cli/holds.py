@@ -9,7 +9,7 @@ import typer
 
 from recvault.domain.communication import Channel, SearchQuery
 from recvault.domain.errors import Conflict, InvalidInput, NotFound
-from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, table
+from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, proved_actor_named, table
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
@@ -131,7 +131,7 @@ def hold_release(
     from recvault.interfaces.cli.approvals import told
 
     with archive_of(context, start=True) as archive:
-        actor = actor_named(archive, as_)
+        actor = proved_actor_named(archive, as_)
         proposal = archive.holds.propose_release(archive.approvals, actor, hold_id, reason=reason)
     told(proposal, as_json=json_)
 

@@ -10,7 +10,7 @@ import typer
 from recvault.domain.destruction import WhyResumed
 from recvault.domain.errors import Forbidden, InvalidInput
 from recvault.interfaces.cli.problems import DONE, FAULT, REFUSED
-from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, table
+from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, proved_actor_named, table
 
 if TYPE_CHECKING:
     from recvault.domain.brakes import Forecast
@@ -162,7 +162,7 @@ def unsuspend(context: typer.Context, as_: As, json_: Json = False) -> None:
     from recvault.interfaces.http.approvals import suspension_json
 
     with archive_of(context, start=True) as archive:
-        suspension = archive.suspensions.end(actor_named(archive, as_))
+        suspension = archive.suspensions.end(proved_actor_named(archive, as_))
     answer(suspension_json(suspension), ["destruction goes on"], as_json=json_)
 
 
@@ -188,7 +188,7 @@ def confirm(context: typer.Context, as_: As, json_: Json = False) -> None:
     from recvault.interfaces.http.approvals import forecast_json
 
     with archive_of(context, start=True) as archive:
-        made = archive.forecast.confirm(actor_named(archive, as_))
+        made = archive.forecast.confirm(proved_actor_named(archive, as_))
     lines = [f"confirmed: {made.counts[0]} communications are past their end as of {made.made_at:%Y-%m-%d %H:%M} UTC"]
     answer(forecast_json(made), lines, as_json=json_)
 

@@ -9,7 +9,7 @@ import typer
 
 from recvault.domain.errors import InvalidInput, NotFound
 from recvault.domain.purpose import Purpose
-from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, table
+from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, proved_actor_named, table
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
@@ -110,7 +110,7 @@ def purpose_end(
     """Propose to end a purpose for chosen recordings. Another person approves; 14 days later it is over for good."""
     with archive_of(context, start=True) as archive:
         proposal = archive.purpose_endings.propose(
-            archive.approvals, actor_named(archive, as_), ids, purpose.value, reason
+            archive.approvals, proved_actor_named(archive, as_), ids, purpose.value, reason
         )
     _proposed(proposal, as_json=json_)
 
@@ -218,7 +218,7 @@ def statute_end(
 ) -> None:
     """Propose to take an override back; what it kept is due by its own retention again."""
     with archive_of(context, start=True) as archive:
-        proposal = archive.overrides.propose_end(archive.approvals, actor_named(archive, as_), override, reason)
+        proposal = archive.overrides.propose_end(archive.approvals, proved_actor_named(archive, as_), override, reason)
     _proposed(proposal, as_json=json_)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recvault.domain.errors import ConfigurationError, InvalidInput, NotFound
+from recvault.domain.errors import ConfigurationError, Forbidden, InvalidInput, NotFound, StepUpRequired
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
@@ -90,6 +90,20 @@ def actor_named(archive: Archive, name: str) -> Actor:
     from recvault.domain.accounts import actor_of
 
     return actor_of(archive.accounts.user_named(name))
+
+
+def proved_actor_named(archive: Archive, name: str) -> Actor:
+    """The same for acts that ask for a recent proof, which nothing at the command line is: Forbidden unless second factors
+    are off."""
+    actor = actor_named(archive, name)
+    try:
+        archive.sessions.require_proof(actor)
+    except StepUpRequired:
+        raise Forbidden(
+            "this act needs a proof of the person, which the command line cannot take; do it at the desk or over the API "
+            '(access.second_factor = "off" is for archives without a desk that others reach)'
+        ) from None
+    return actor
 
 
 def source_named(archive: Archive, name: str) -> Source:

@@ -16,7 +16,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recvault import __version__
 from recvault.bootstrap import Archive
 from recvault.domain.errors import RecvaultError
-from recvault.interfaces.http import account, approvals, communications, grants, metrics, problems, register, retention, sign_in
+from recvault.interfaces.http import (
+    account,
+    approvals,
+    communications,
+    grants,
+    metrics,
+    problems,
+    register,
+    retention,
+    sign_in,
+)
 from recvault.interfaces.http.description import describe
 from recvault.interfaces.http.headers import ALL, HSTS
 from recvault.interfaces.web import routes as web

@@ -13,7 +13,7 @@ from recvault.bootstrap import Archive
 from recvault.domain.access import Actor
 from recvault.domain.approvals import Proposal
 from recvault.domain.errors import InvalidInput, NotFound
-from recvault.interfaces.http.identity import ActorDep, ArchiveDep
+from recvault.interfaces.http.identity import ActorDep, ArchiveDep, ProvedActorDep
 from recvault.interfaces.http.retention_forms import (
     CaseClosedForm,
     EndingForm,
@@ -70,7 +70,7 @@ def training_objection(form: ObjectionForm, actor: ActorDep, archive: ArchiveDep
 
 
 @router.post("/purpose-endings", status_code=202)
-def propose_ending(form: EndingForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+def propose_ending(form: EndingForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Proposes to end a purpose for chosen recordings."""
     return _proposed(
         archive.purpose_endings.propose(archive.approvals, actor, form.communications, form.purpose.value, form.reason)
@@ -118,7 +118,7 @@ def overrides(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
 
 
 @router.post("/statutory-overrides/{override_id}/end", status_code=202)
-def propose_override_end(override_id: str, form: ReasonForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+def propose_override_end(override_id: str, form: ReasonForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Proposes to take one back."""
     return _proposed(archive.overrides.propose_end(archive.approvals, actor, override_id, form.reason))
 

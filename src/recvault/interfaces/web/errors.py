@@ -86,6 +86,8 @@ OWN = (
         "or set server.public_url, server.trusted_proxies and second factors"
     ),
     N_("this is not the archive's own address; open it by the https address that your administrator gave you"),
+    N_("give the token a name of 1 to 60 characters that tells what uses it"),
+    N_("an API token has one or more of the roles that its owner has now"),
     N_("a date is written as 22.11.2026"),
     N_("choose what you need it for"),
     N_("customers are hidden from trainers; search by time, agent or queue"),

@@ -65,11 +65,16 @@ class Page:
         self.now = self.archive.clock.now()
 
     @property
-    def actor(self) -> Actor:
-        """The person as access control sees them; NotAuthenticated when nobody is signed in."""
+    def who(self) -> SignedIn:
+        """The person and their session; NotAuthenticated when nobody is signed in."""
         if self.signed_in is None:
             raise NotAuthenticated("sign in")
-        return self.signed_in.actor
+        return self.signed_in
+
+    @property
+    def actor(self) -> Actor:
+        """The person as access control sees them; NotAuthenticated when nobody is signed in."""
+        return self.who.actor
 
     @cached_property
     def wording(self) -> Wording:
@@ -120,13 +125,13 @@ class Page:
             "languages": LANGUAGES,
             "here": self.request.url.path if self.request.method == "GET" else "/",
             "static": address,
+            "issuers": () if signed_in else self.archive.federation.offers,
+            "break_glass_only": self.archive.local_sign_in.only_break_glass,
             "suspension": self.archive.suspensions.standing(self.now) if signed_in else None,
             "shows": {
                 "search": signed_in and bool(visible_sets(self.actor, None, self.now)),
                 "holds": self.may(Action.HOLD_LIST),
                 "approvals": self.may(Action.APPROVAL_LIST),
-            "issuers": () if signed_in else self.archive.federation.offers,
-            "break_glass_only": self.archive.local_sign_in.only_break_glass,
                 "approvals_waiting": self._to_decide(),
                 "destructions": self.may(Action.CERTIFICATE_READ),
             },

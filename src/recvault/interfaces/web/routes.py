@@ -4,8 +4,28 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from recvault.interfaces.web import approvals, communication, evidence, federated, invitation, passkeys, searching, session
+from recvault.interfaces.web import (
+    account,
+    approvals,
+    communication,
+    evidence,
+    federated,
+    invitation,
+    passkeys,
+    searching,
+    session,
+)
 
 router = APIRouter(include_in_schema=False)
-for part in (session, federated, passkeys, invitation, searching, communication, approvals, evidence):
+for part in (
+    session,
+    federated,
+    passkeys,
+    invitation,
+    searching,
+    communication,
+    approvals,
+    evidence,
+    account,
+):
     router.include_router(part.router)
