@@ -33,12 +33,10 @@ class BreachList:
     def __init__(self, place: Path) -> None:
         self._place = place
 
-    def require_unknown(self, password: str) -> None:
+    def __contains__(self, password: str) -> bool:
         """See the port."""
         digest = hashlib.sha1(_bytes(password), usedforsecurity=False).hexdigest().upper()
-        found = self._in_range(digest) if self._place.is_dir() else self._in_file(digest)
-        if found:
-            raise InvalidInput("this password is known from a breach elsewhere; choose another")
+        return self._in_range(digest) if self._place.is_dir() else self._in_file(digest)
 
     def check(self) -> str:
         """What the list is, for a person; ConfigurationError when it cannot be read or is cut short."""

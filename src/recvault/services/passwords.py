@@ -61,8 +61,8 @@ class Passwords:
         if _is_row(folded) or any(word in self._common for word in _cores(folded)):
             raise InvalidInput(_COMMON)
         self._require_nameless(folded, [*names, *self._names])
-        if self._breached is not None:
-            self._breached.require_unknown(password)
+        if self._breached is not None and password in self._breached:
+            raise InvalidInput("this password is known from a breach elsewhere; choose another")
 
     def _require_nameless(self, folded: str, names: Iterable[str]) -> None:
         plain = rest = _letters(folded)

@@ -165,14 +165,6 @@ class SecondFactors:
             unit.commit()
         return self._shown(who.user, whole)
 
-    def waiting_totp(self, who: SignedIn) -> Enrolment:
-        """The app that waits for its first code once more, for the page that took a wrong one; Conflict when there is
-        none, or it has waited too long."""
-        self.require_may_change(who)
-        with self._database.read() as unit:
-            app = self._waiting(unit, who.user.id)
-        return self._shown(who.user, self._keyring.unwrap(KEY, app.sealed, app.context()))
-
     def confirm_totp(self, who: SignedIn, code: str) -> tuple[str, ...]:
         """The app counts from now on, and an earlier one no more. Returns recovery codes, shown only now, for who had
         none. NotAuthenticated for a wrong code."""

@@ -32,8 +32,8 @@ class CommonWords(Protocol):
 class KnownPasswords(Protocol):
     """Passwords known from breaches elsewhere."""
 
-    def require_unknown(self, password: str) -> None:
-        """InvalidInput when it is known; ConfigurationError when the list cannot tell."""
+    def __contains__(self, password: str) -> bool:
+        """Whether it is known; ConfigurationError when the list cannot tell."""
 
 
 class CodeMaker(Protocol):

@@ -13,12 +13,14 @@ from recvault.interfaces.web import (
     invitation,
     passkeys,
     searching,
+    second_factor,
     session,
 )
 
 router = APIRouter(include_in_schema=False)
 for part in (
     session,
+    second_factor,
     federated,
     passkeys,
     invitation,

@@ -15,6 +15,20 @@ def N_(text: str) -> str:
     return text
 
 
+SIGN_IN_CHANGES: Mapping[str, str] = {
+    "password-changed": N_("the password was changed"),
+    "password-by-link": N_("the password was set by a link"),
+    "totp-added": N_("an app was added"),
+    "totp-removed": N_("the app was taken away"),
+    "recovery-renewed": N_("recovery codes were renewed"),
+    "recovery-used": N_("a recovery code was used"),
+    "passkey-added": N_("a passkey was added"),
+    "passkey-removed": N_("a passkey was removed"),
+    "link-made": N_("a link to set a new password was made"),
+    "reset-link-made": N_("a link to begin anew without second factors was made"),
+    "factors-reset": N_("all second factors were taken away by that link"),
+}
+
 CHANNELS: Mapping[str, str] = {
     "call": N_("call"),
     "email": N_("e-mail"),
@@ -124,6 +138,14 @@ REFUSALS: Mapping[str, str] = {
 
 # What other parts of the archive say that may reach a person here; translated by the sentence itself.
 SENTENCES = (
+    N_("a password has 12 to 1024 characters; longer is better"),
+    N_("this password is one that everybody tries first; choose another"),
+    N_("this password is little more than a name; choose another"),
+    N_("this password is known from a breach elsewhere; choose another"),
+    N_("the new password is the old one; choose another"),
+    N_("the code is not the one that the app shows now; type the newest"),
+    N_("your roles need a second factor, and this is the only one; add another before"),
+    N_("recovery codes stand in for a second factor; add one first"),
     N_("this hold is released already"),
     N_("a proposal needs a reason of 1 to 500 characters"),
     N_("this is proposed already; look at it with 'recvault approval list'"),
