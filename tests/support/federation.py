@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from recvault.config import Config, load
+from recvault.domain.ports.credentials import PasswordHasher
 from tests.support.archives import World, make_world, memory_parts
 from tests.support.serving import Served
 
@@ -89,12 +90,12 @@ def issuer_table(
     )
 
 
-def federated_world(directory: Path, text: str) -> World:
+def federated_world(directory: Path, text: str, *, hasher: PasswordHasher | None = None) -> World:
     """An archive with this configuration, whose clock shows the real time: real issuers have no other."""
     parts = memory_parts()
     parts.config = configured(directory, text)
     parts.clock.set(datetime.now(UTC))
-    return make_world(parts=parts)
+    return make_world(parts=parts, hasher=hasher)
 
 
 def configured(directory: Path, text: str) -> Config:

@@ -37,9 +37,16 @@ class LocalSignIn:
         """Whether passwords are left to break-glass accounts."""
         return self._only
 
+    def open_to(self, unit: UnitOfWork, user: User | None) -> User | None:
+        """The person, None when no password of theirs opens anything: they are then treated as unknown, whatever they
+        typed, so that the answer tells nothing of the password."""
+        if user is None or not self._only or unit.federation.break_glass(user.id) is not None:
+            return user
+        return None
+
     def enter(self, unit: UnitOfWork, user: User) -> None:
         """Called with a password that was right, in the transaction that opens the session. NotAuthenticated, in the words
-        of a wrong password, for an account that may not; else the act and the alarm."""
+        of a wrong password, for an account that may not (any more); else the act and the alarm."""
         if not self._only:
             return
         account = unit.federation.break_glass(user.id)

@@ -75,7 +75,7 @@ class SignIn:
         """Checks the password and opens a session. NotAuthenticated, TooManyAttempts."""
         tried = self._throttle.admit(Secret.PASSWORD, name, client)
         with self._database.read() as unit:
-            user = unit.accounts.user_by_name(name)
+            user = self._local.open_to(unit, unit.accounts.user_by_name(name))
         encoded = self._right(user, password, tried)
         newer = self._hasher.hash(password) if self._hasher.needs_rehash(encoded) else None
         with self._database.begin() as unit:
