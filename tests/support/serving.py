@@ -64,11 +64,11 @@ def multipart(*parts: tuple[str, object]) -> bytes:
 
 
 @contextmanager
-def serve(archive: Archive) -> Iterator[Served]:
-    """The archive's API on a free loopback port for as long as the block runs."""
+def serve(archive: Archive, port: int = 0) -> Iterator[Served]:
+    """The archive's API on a loopback port, a free one unless one is given, for as long as the block runs."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    port: int = listener.getsockname()[1]
+    listener.bind(("127.0.0.1", port))
+    port = listener.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(create_app(archive), log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -17,7 +17,8 @@ from recvault.domain.audit import Act, Entry
 from recvault.domain.sessions import Method
 from recvault.interfaces.http.identity import COOKIE
 from tests.servers.oidc_provider import Provider
-from tests.support.archives import World
+from tests.servers.run import free_ports
+from tests.support.archives import World, eventually
 from tests.support.federation import Browser, federated_world, issuer_table, onward, query_of
 from tests.support.serving import Served, serve
 
@@ -65,12 +66,15 @@ class Place:
 @pytest.fixture(scope="module")
 def place(oidc_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     directory = tmp_path_factory.mktemp("federation")
+    port = free_ports(1)
     clients = {
         "company": oidc_provider.register(
             oidc_provider.first,
             redirect_uris=[f"{DESK}/sign-in/oidc/company/callback"],
             post_logout_redirect_uris=[f"{DESK}/sign-in"],
             id_token_signed_response_alg="ES256",
+            backchannel_logout_uri=f"http://127.0.0.1:{port}/sign-in/oidc/company/back-channel",
+            backchannel_logout_session_required=True,
         ),
         "partners": oidc_provider.register(
             oidc_provider.second,
@@ -92,8 +96,9 @@ def place(oidc_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> 
             clients.items(), (oidc_provider.first, oidc_provider.second), (GROUPS, PARTNERS), strict=True
         )
     ]
+    tables.append(issuer_table(directory, name="away", issuer="http://127.0.0.1:1", client_id="recvault"))
     world = federated_world(directory, "\n".join(tables))
-    with world.archive, serve(world.archive) as served:
+    with world.archive, serve(world.archive, port) as served:
         yield Place(world=world, served=served, provider=oidc_provider, clients=clients)
 
 
@@ -111,7 +116,7 @@ def methods(place: Place, browser: Browser) -> frozenset[Method]:
 
 def test_the_sign_in_page_has_a_button_for_each_issuer(place: Place, browser: Browser) -> None:
     page = browser.archive.get("/sign-in").text
-    assert re.findall(r'action="/sign-in/oidc/(\w+)"', page) == ["company", "partners"]
+    assert re.findall(r'action="/sign-in/oidc/(\w+)"', page) == ["company", "partners", "away"]
     assert "Account of company" in page and 'name="password"' in page
 
 
@@ -295,6 +300,46 @@ def test_signing_out_offers_the_issuer_too(place: Place, browser: Browser) -> No
     assert COOKIE not in browser.archive.cookies
     browser.archive.cookies.set(COOKIE, secret)
     assert browser.archive.get("/").headers["location"].startswith("/sign-in")
+
+
+def test_the_issuer_ends_our_session_when_it_ends_its_own(place: Place, browser: Browser) -> None:
+    """Back-Channel Logout 1.0, by the issuer itself."""
+    assert onward(browser.sign_in("company", "sami", group=["staff", "desk"], amr=["mfa"])) == "/"
+    other = Browser(place.served)
+    other.sign_in("company", "sami", group=["staff", "desk"], amr=["mfa"])
+    question = browser.issuer.get(f"{place.provider.first}/session/end")
+    token = re.search(r'name="xsrf" value="(\w+)"', question.text)
+    assert token is not None
+    target = f"{place.provider.first}/session/end/confirm"
+    browser.issuer.post(target, data={"xsrf": token[1], "logout": "yes"})
+    eventually(lambda: browser.archive.get("/").headers.get("location", "").startswith("/sign-in"))
+    assert other.archive.get("/").status_code == 200
+    ended = place.acts(Act.SIGNED_OUT)[-1]
+    assert ended.actor == "oidc:company"
+    other.close()
+
+
+def test_nobody_else_ends_sessions(place: Place, browser: Browser) -> None:
+    place_ = "/sign-in/oidc/company/back-channel"
+    for form in ({"logout_token": "a.b.c"}, {"logout_token": ""}, {"x": "y"}):
+        answer = browser.archive.post(place_, data=form)
+        assert answer.status_code == 400 and answer.json() == {"error": "invalid_request"}
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_an_issuer_that_is_away_is_a_calm_page(place: Place, browser: Browser) -> None:
+    assert browser.archive.post("/sign-in/oidc/nobody", data={"next": ""}).status_code == 404
+    page = browser.archive.post("/sign-in/oidc/away", data={"next": ""})
+    assert page.status_code == 503 and "Kirjautumispalvelu ei vastaa" in page.text and page.headers["retry-after"]
+    page = browser.archive.post("/sign-in/oidc/away", data={"next": ""}, headers={"Cookie": "lang=en"})
+    assert "The sign-in service does not answer" in page.text
+    assert set(place.world.archive.federation.check()) == {"away"}
+
+
+def test_a_form_of_another_site_begins_nothing(place: Place, browser: Browser) -> None:
+    headers = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    answer = browser.archive.post("/sign-in/oidc/company", data={"next": ""}, headers=headers)
+    assert answer.status_code == 403 and "recvault_issuer" not in browser.archive.cookies
 
 
 def test_a_closed_account_stays_closed(place: Place, browser: Browser) -> None:

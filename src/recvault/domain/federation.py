@@ -229,8 +229,8 @@ def require_admitted(rules: IssuerRules, claims: Claims) -> None:
     """Returns when the person belongs to those who may come in; FederationRefused otherwise."""
     if rules.required_group and rules.required_group not in claims.groups:
         raise FederationRefused(Reason.NOT_ADMITTED)
-    domain = (claims.email or "").rpartition("@")[2].lower()
-    if rules.email_domains and domain not in rules.email_domains:
+    _, at, domain = (claims.email or "").rpartition("@")
+    if rules.email_domains and not (at and domain.lower() in rules.email_domains):
         raise FederationRefused(Reason.NOT_ADMITTED)
 
 
