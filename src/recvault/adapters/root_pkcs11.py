@@ -224,26 +224,36 @@ class _Refused(Exception):
     """The token did not decrypt."""
 
 
+class _Guard:
+    """The lock of what this process has loaded; a new one after a fork, since another thread may have held it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def renew(self) -> None:
+        """In the child."""
+        self.lock = threading.Lock()
+
+
 _MODULES: dict[Path, _Module] = {}
-_MODULES_LOCK = threading.Lock()
+_GUARD = _Guard()
 
 
 def let_go() -> None:
     """Ends this process's logins; the next use begins anew and sees what the library's configuration says then."""
-    with _MODULES_LOCK:
+    with _GUARD.lock:
         for module in _MODULES.values():
             with module.lock:
                 module.stale = True
 
 
 def _module(path: Path) -> _Module:
-    with _MODULES_LOCK:
+    with _GUARD.lock:
         return _MODULES.setdefault(path, _Module(path))
 
 
 def _after_fork() -> None:
-    global _MODULES_LOCK  # noqa: PLW0603  # another thread may have held it
-    _MODULES_LOCK = threading.Lock()
+    _GUARD.renew()
     for module in _MODULES.values():
         module.renew()
 

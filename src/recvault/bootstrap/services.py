@@ -52,7 +52,9 @@ from recvault.services.gauges import Gauges
 from recvault.services.holds import Holds
 from recvault.services.ingest import Ingest
 from recvault.services.key_ends import KeyEnds
+from recvault.services.keyring_age import KeyringAge
 from recvault.services.ledger import Ledger
+from recvault.services.ledger_loss import LedgerLoss
 from recvault.services.listening_limits import ListeningLimits
 from recvault.services.lost_rows import LostRows
 from recvault.services.passwords import Passwords
@@ -113,6 +115,8 @@ class Custody:
     purpose_endings: PurposeEndings
     overrides: Overrides
     fact_backfill: FactBackfill
+    ledger_loss: LedgerLoss
+    keyring_age: KeyringAge
     customers: Customers
     places: Places
     certificates: Certificates
@@ -246,6 +250,10 @@ def rules_of_keeping(parts: Parts, base: Foundation) -> Custody:
             clock=parts.clock,
             entropy=parts.entropy,
         ),
+        ledger_loss=LedgerLoss(database=parts.database, ledger=base.ledger, audit=base.audit),
+        keyring_age=KeyringAge(
+            database=parts.database, keyring=parts.keyring, ledger=base.ledger, audit=base.audit
+        ),
         holds=Holds(
             database=parts.database,
             ledger=base.ledger,
@@ -272,6 +280,7 @@ def approvals(
         **more,
         ProposalKind.RELEASE_HOLD: custody.holds.carry_out_release,
         ProposalKind.SWEEP_AFTER_RESTORE: custody.restore.sweep_again,
+        ProposalKind.ACCEPT_LEDGER_LOSS: custody.ledger_loss.carry_out,
         ProposalKind.EXTEND_SUSPENSION: suspensions.carry_out_extension,
         ProposalKind.END_PURPOSE: custody.purpose_endings.carry_out,
         ProposalKind.STATUTORY_OVERRIDE: custody.overrides.carry_out,

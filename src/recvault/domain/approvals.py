@@ -25,6 +25,7 @@ class ProposalKind(StrEnum):
     STATUTORY_OVERRIDE = "statutory-override"
     EXTEND_SUSPENSION = "extend-suspension"
     SWEEP_AFTER_RESTORE = "sweep-after-restore"
+    ACCEPT_LEDGER_LOSS = "accept-ledger-loss"
     GRANT_ROLES = "grant-roles"
     BREAK_GLASS = "break-glass"
     DISCLOSURE = "disclosure"

@@ -31,6 +31,7 @@ class LedgerKind(StrEnum):
     OVERRIDE_ENDED = "override-ended"
     PURPOSE_ENDED = "purpose-ended"
     PURPOSE_END_WITHDRAWN = "purpose-end-withdrawn"
+    LOSS_ACCEPTED = "loss-of-entries-accepted"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

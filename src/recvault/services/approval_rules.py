@@ -23,6 +23,7 @@ PROPOSING: Mapping[ProposalKind, Action] = {
     ProposalKind.STATUTORY_OVERRIDE: Action.STATUTORY_OVERRIDE,
     ProposalKind.EXTEND_SUSPENSION: Action.DESTRUCTION_SUSPEND,
     ProposalKind.SWEEP_AFTER_RESTORE: Action.SWEEP_RESUME,
+    ProposalKind.ACCEPT_LEDGER_LOSS: Action.SWEEP_RESUME,
     ProposalKind.GRANT_ROLES: Action.ROLE_GRANT,
     ProposalKind.BREAK_GLASS: Action.BREAK_GLASS,
     ProposalKind.DISCLOSURE: Action.DISCLOSE,

@@ -144,7 +144,51 @@ class Ledger:
         """Follows, in the caller's transaction, what a writer left that never committed: a hold that is in the ledger
         counts even when its commit was lost. Guards are locked before (the head comes last)."""
         if self._store.last() != unit.settings.ledger_head().sequence:
-            self._caught_up(unit, unit.settings.lock_ledger_head(), Followed())
+            # What a crash left between ledger and keyring is anchored here: nothing that was followed is ever without.
+            self._require_anchored(self._caught_up(unit, unit.settings.lock_ledger_head(), Followed()))
+
+    def keyring_is_older(self, head: LedgerHead) -> bool:
+        """Whether the keyring's anchor lacks an entry that a database followed to ``head``: every entry that acknowledges
+        something is anchored before it counts, so the keyring was put back to a copy from before."""
+        anchored = self._anchored()
+        for entry in () if anchored is None else self._entries(anchored.sequence + 1):
+            if entry.sequence > head.sequence:
+                break
+            if entry.kind.value not in UNANCHORED:
+                return True
+        return False
+
+    def anchor(self, head: LedgerHead) -> None:
+        """Anchors what a database has followed, in a keyring that was put back; LedgerFailure when the two contradict."""
+        self._require_known(head)
+        self._require_anchored(head)
+
+    def ends(self) -> tuple[int, int]:
+        """The last entry there is, and the last that the keyring remembers."""
+        anchored = self._anchored()
+        return self._store.last(), 0 if anchored is None else anchored.sequence
+
+    def go_on_after_loss(self, unit: UnitOfWork, body: Mapping[str, object]) -> LedgerEntry:
+        """In the caller's transaction: the ledger goes on after its last entry although later ones are known to have been.
+        A database that followed those is put to the new entry; one that did not is left to be replayed."""
+        followed = unit.settings.lock_ledger_head()
+        self._store.heal()
+        head = LedgerHead()
+        for known in self._entries(1):
+            head = _follow(head, known)
+        entry = LedgerEntry(
+            sequence=head.sequence + 1,
+            previous=head.digest,
+            at=self._clock.now(),
+            kind=LedgerKind.LOSS_ACCEPTED,
+            body=body,
+        )
+        self._store.append(entry.sequence, self._sign(entry))
+        self._keyring.set_anchor(ANCHOR, f"{entry.sequence}:{entry.digest()}")
+        self._seen = 0
+        if followed.sequence > head.sequence:
+            unit.settings.set_ledger_head(LedgerHead(sequence=entry.sequence, digest=entry.digest()))
+        return entry
 
     def follow_all(self, unit: UnitOfWork) -> Followed:
         """Follows every entry the database has not seen, in the caller's transaction, and tells what that did."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recvault.domain.audit import Act
-from recvault.domain.errors import InvalidInput, NotFound, RecvaultError
+from recvault.domain.errors import InvalidInput, RecvaultError
 from recvault.interfaces.cli.problems import DONE, FAULT
 from recvault.interfaces.cli.session import OPERATOR, Json, answer, archive_of, load_config, table
 
@@ -179,27 +180,51 @@ def keys_restore(
     raise typer.Exit(FAULT if any(replica.fault for replica in replicas) else DONE)
 
 
+@key_commands.command("register")
+def keys_register(
+    context: typer.Context,
+    verify: Annotated[Path | None, typer.Option(metavar="FILE", help="Verify such a file instead.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The public key of certificates, to verify with.")
+    ] = None,
+) -> None:
+    """The keyring's places, live and lost, and its offline copies as a signed document that a stranger can verify: from the
+    archive's own keyring, or with --verify and --key from a file alone."""
+    from recvault.interfaces.cli.evidence import CERTIFICATE_LIMIT, raw_public_key
+    from recvault.interfaces.cli.session import read_file
+    from recvault.services.places_register import signed_register, verify_register
+
+    if verify is None:
+        with archive_of(context) as archive:
+            typer.echo(signed_register(archive.keyring, archive.clock).decode())
+        return
+    if key is None:
+        raise InvalidInput("give the public key of certificates with --key PEM, got from a place you trust")
+    said = verify_register(read_file(verify, CERTIFICATE_LIMIT), raw_public_key(read_file(key, CERTIFICATE_LIMIT)))
+    typer.echo(json.dumps(said, indent=2))
+
+
+@key_commands.command("accept-older")
+def keys_accept_older(context: typer.Context, json_: Json = False) -> None:
+    """Take a keyring that is older than the ledger, where there is no newer copy of it: keys that had died are destroyed
+    again, keys that were made since are lost with what lies under them ('recvault reconcile' names both)."""
+    with archive_of(context) as archive:
+        again = archive.keyring_age.accept(OPERATOR)
+    lines = [
+        f"destroyed again: {', '.join(again) or 'none'}",
+        "run 'recvault reconcile' and 'recvault keys status' now",
+    ]
+    answer({"destroyed_again": again}, lines, as_json=json_)
+
+
 def _followed(context: typer.Context, told: Restored) -> list[str] | None:
     """Notes the restoration, and destroys again what the database says is destroyed; None when the archive is not there
     yet."""
     try:
         with archive_of(context) as archive:
-            detail = {"own_place_written": told.written, "copy": told.copy}
-            archive.audit.note(actor=OPERATOR, act=Act.KEYS_RESTORED, detail=detail)
-            again = [key.id for key in archive.keyring.list() if key.destroyed_at is None and _is_dead(archive, key.id)]
-            if again:
-                archive.keyring.destroy(again)
-            return again
+            return archive.keyring_age.accept(OPERATOR, {"own_place_written": told.written, "copy": told.copy})
     except RecvaultError:
         return None
-
-
-def _is_dead(archive: Archive, key_id: str) -> bool:
-    with archive.database.read() as unit:
-        try:
-            return unit.period_keys.get(key_id).destroyed_at is not None
-        except NotFound:
-            return False
 
 
 def _next_steps(config: Config, told: Restored, new_kit: Path | None, again: list[str] | None) -> list[str]:

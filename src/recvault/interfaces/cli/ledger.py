@@ -60,6 +60,32 @@ def ledger_replay(context: typer.Context, json_: Json = False) -> None:
     answer(told, lambda: _lines(report, certified, orphans), as_json=json_)
 
 
+@ledger_commands.command("accept-loss")
+def ledger_accept_loss(
+    context: typer.Context,
+    as_: As,
+    reason: Annotated[str | None, typer.Option(help="Propose it, and why no copy of the ledger can be had.")] = None,
+    approve: Annotated[str | None, typer.Option(metavar="PROPOSAL", help="Approve what another proposed.")] = None,
+    json_: Json = False,
+) -> None:
+    """Tell which entries at the ledger's end are lost in both places, and let two people go on without them: one proposes,
+    another approves. Destruction is suspended for seven days then."""
+    with archive_of(context) as archive, archive.database.unjudged():
+        actor = actor_named(archive, as_)
+        loss = archive.ledger_loss.told()
+        lines = [f"lost: entries {loss.first} to {loss.last}; nobody knows what {loss.unknown} of them said"]
+        value: dict[str, Any] = {"first": loss.first, "last": loss.last, "unknown": loss.unknown, "proposal": None}
+        if approve is not None:
+            done = archive.approvals.approve(actor, approve)
+            lines.append(f"proposal {done.id}: {done.state.value}; look through holds and requests of the last days")
+            value |= {"proposal": done.id, "state": done.state.value}
+        elif reason is not None:
+            made = archive.ledger_loss.propose(archive.approvals, actor, reason)
+            lines.append(f"proposed as {made.id}; another person runs this with --approve {made.id}")
+            value |= {"proposal": made.id, "state": made.state.value}
+    answer(value, lines, as_json=json_)
+
+
 @restore_commands.command("orphans")
 def restore_orphans(
     context: typer.Context,

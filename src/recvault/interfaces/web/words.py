@@ -97,6 +97,7 @@ PROPOSALS: Mapping[str, str] = {
     "statutory-override": N_("keeping that the law demands"),
     "extend-suspension": N_("longer suspension of destruction"),
     "sweep-after-restore": N_("sweeping the store after a restore"),
+    "accept-ledger-loss": N_("going on without lost entries of the ledger"),
     "grant-roles": N_("grant of roles"),
     "break-glass": N_("break-glass access"),
     "disclosure": N_("disclosure to an authority"),
