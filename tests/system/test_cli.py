@@ -192,6 +192,16 @@ def test_serve_refuses_an_address_that_others_reach(shell: Shell) -> None:
     assert "server.public_url" in said.err
 
 
+def test_where_approving_takes_a_passkey_the_command_says_where_it_is_done(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RECVAULT__APPROVALS__PROOF")
+    assert shell("user", "add", "anna", "--role", "approver", "--token-file", "anna-token").code == 0
+    said = shell("approval", "approve", "any", "--as", "anna")
+    assert said.code == 3 and "open the desk" in said.err and 'approvals.proof = "account"' in said.err
+    assert "no approver has a passkey" in shell("doctor").out
+
+
 def test_doctor_looks_at_everything_and_says_the_mend(shell: Shell) -> None:
     (shell.home / "recvault-root.key").chmod(0o644)
     told = json.loads(shell("doctor", "--json").out)
@@ -202,7 +212,7 @@ def test_doctor_looks_at_everything_and_says_the_mend(shell: Shell) -> None:
     grades = {finding["part"]: finding["grade"] for finding in told["findings"]}
     wanted = {"versions", "core dumps", "swap", "configuration", "permissions", "database", "store", "place", "clocks"}
     assert set(grades) == wanted | {"keyring", "recovery kit", "ledger", "policy", "overdue"} | {
-        *("destruction", "mail", "root key", "offline copies", "audit log")
+        *("destruction", "mail", "root key", "offline copies", "audit log", "approvals")
     }
     assert {part for part, grade in grades.items() if grade == "fault"} <= {"swap"}
     (shell.home / "recvault-data" / "objects").rename(shell.home / "away")

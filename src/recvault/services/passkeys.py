@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from recvault.domain.access import Action, Subject, decide
 from recvault.domain.accounts import User, actor_of
 from recvault.domain.audit import Act
 from recvault.domain.errors import Conflict, Forbidden, NotAuthenticated, NotFound
@@ -83,6 +84,14 @@ class Passkeys:
         """A person's, the oldest first."""
         with self._database.read() as unit:
             return unit.passkeys.of_user(user_id)
+
+    def of_approvers(self) -> int:
+        """How many accounts that may approve at this moment have one."""
+        now = self._clock.now()
+        with self._database.read() as unit:
+            people = [one for one in unit.accounts.users() if one.disabled_at is None]
+            able = (one for one in people if decide(actor_of(one), Action.APPROVAL_DECIDE, Subject(), None, now).allowed)
+            return sum(bool(unit.passkeys.of_user(one.id)) for one in able)
 
     # --- registering
 

@@ -10,6 +10,7 @@ import pytest
 
 from recvault.domain.access import Role
 from tests.support.archives import World, make_world
+from tests.support.passkeys import enrolled
 from tests.support.serving import serve
 
 
@@ -95,3 +96,32 @@ def test_the_forecast_is_shown_and_a_run_confirmed(world: World, client: httpx.C
     assert client.post("/v1/destruction/confirm", headers=handler).json()["due"] == 21
     state = client.get("/v1/destruction", headers=handler).json()
     assert (state["stopped_because"], len(state["forecast"]["days"])) == (None, 31)
+
+
+def test_an_assertion_through_the_api(client: httpx.Client, world: World) -> None:
+    """The archive of this test takes an account's word, and a passkey's all the same."""
+    handler, approver = bearer(world, Role.PRIVACY_HANDLER), bearer(world, Role.APPROVER)
+    hold = world.archive.holds.place(
+        world.actor(Role.PRIVACY_HANDLER),
+        reason="a claim",
+        review_on=(world.clock.now() + timedelta(days=9)).date(),
+        communication_id=world.store("call").id,
+    ).hold
+    proposed = client.post(f"/v1/holds/{hold.id}/release", json={"reason": "settled"}, headers=handler).json()
+    where = f"/v1/approvals/{proposed['id']}"
+    assert client.get(where, headers=approver).json()["expires_at"] == proposed["expires_at"] is not None
+    assert client.post(f"{where}/challenge", headers=approver).status_code == 409  # no passkey yet
+    assert client.post(f"{where}/challenge", headers=handler).status_code == 403
+    device = enrolled(world, world.actor(Role.APPROVER))
+    question = client.post(f"{where}/challenge", headers=approver).json()
+    assert question["act"]["proposal"] == proposed["id"]
+    form = {"decision": "approve", "assertion": device.get(question["publicKey"])}
+    another = bearer(world, Role.APPROVER)  # another token is another session
+    refused = client.post(f"{where}/decide", json=form, headers=another)
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/passkey-refused")
+    form["assertion"] = device.get(client.post(f"{where}/challenge", headers=approver).json()["publicKey"])
+    done = client.post(f"{where}/decide", json=form, headers=approver).json()
+    assert (done["state"], done["proof"]) == ("carried-out", "passkey")
+    assert client.post(f"{where}/decide", json={"decision": "refuse"}, headers=approver).status_code == 409
+    assert client.post(f"{where}/decide", json={"decision": "withdraw"}, headers=approver).status_code == 403
+    assert client.post(f"{where}/decide", json={"decision": "perhaps"}, headers=approver).status_code == 422

@@ -14,7 +14,7 @@ from recvault.domain.audit import Act, Entry
 from recvault.domain.decisions import AssertionBroken, AssertionRequired, AssertionVoid, act_of, challenge_of
 from recvault.domain.errors import Conflict, Forbidden
 from recvault.domain.holds import Hold
-from recvault.domain.notices import AlarmCode
+from recvault.domain.notices import AlarmCode, QueuedMail
 from recvault.domain.passkeys import PasskeyRefused
 from recvault.services import alarms
 from tests.support.archives import World
@@ -330,3 +330,42 @@ def test_a_disclosure_takes_two_also_where_there_is_one() -> None:
         world.archive.approvals.question(one, proposal.id, binding="s")
     with pytest.raises(Forbidden, match="another approver"):
         approve(world, one, proposal, Authenticator())
+
+
+# --- mails
+
+
+def waiting_mails(world: World) -> list[QueuedMail]:
+    now = world.clock.now()
+    with world.archive.database.begin() as unit:
+        found = unit.notices.claim(now=now, until=now + timedelta(hours=1), by="test", limit=9)
+        unit.commit()
+    return found
+
+
+def test_approvers_are_mailed_a_link_and_the_controller_a_lone_decision() -> None:
+    world = passkey_world(
+        APPROVALS__MODE="small",
+        APPROVALS__APPROVERS_TO="outside@company.example",
+        MAIL__HOST="127.0.0.1",
+        MAIL__SECURITY="none",
+        MAIL__SENDER="archive@company.example",
+        MAIL__ALARMS_TO="controller@company.example",
+        MAIL__LANGUAGE="en",
+        MAIL__PUBLIC_URL="https://archive.company.example",
+    )
+    one = person(world, "one", Role.PRIVACY_HANDLER, Role.APPROVER)
+    _, proposal = propose(world, one)
+    (mail,) = waiting_mails(world)
+    assert mail.recipient == "outside@company.example"
+    assert f"https://archive.company.example/approvals/{proposal.id}\n" in mail.body
+    assert "settled" not in mail.subject + mail.body
+    approve(world, one, proposal, enrolled(world, one))
+    (mail,) = waiting_mails(world)
+    assert mail.recipient == "controller@company.example" and "alone" in mail.subject and proposal.id in mail.body
+
+
+def test_without_a_mail_server_nobody_is_mailed() -> None:
+    world = passkey_world(APPROVALS__APPROVERS_TO="outside@company.example")
+    propose(world)
+    assert waiting_mails(world) == []

@@ -45,7 +45,7 @@ def test_enrolled_it_opens_a_session_without_name_or_password(shared: World) -> 
     assert (kept.label, kept.transports, kept.sign_count, kept.last_used_at) == ("key", ("usb",), 0, None)
     secret = sign_in(shared, device)
     found = shared.archive.sessions.whose(secret)  # complete: a passkey is both factors
-    assert (found.user.id, found.session.methods) == (who.id, {Method.PASSKEY})
+    assert (found.user.id, found.session.methods) == (who.id, frozenset({Method.PASSKEY}))
     (kept,) = shared.archive.passkeys.of(who.id)
     assert (kept.sign_count, kept.last_used_at) == (device.count, shared.clock.now())
 
@@ -200,7 +200,7 @@ def test_it_is_the_second_factor_and_the_proof_of_an_open_session(shared: World)
     assert shared.archive.sessions.lacks_factor(half)
     newer = shared.archive.passkeys.prove(half, secret, device.get(shared.archive.passkeys.begin_proof(half)))
     whole = shared.archive.sessions.whose(newer)
-    assert whole.session.methods == {Method.PASSWORD, Method.PASSKEY} and newer != secret
+    assert whole.session.methods == frozenset({Method.PASSWORD, Method.PASSKEY}) and newer != secret
     shared.later(minutes=6)
     with pytest.raises(StepUpRequired):
         shared.archive.sessions.require_proof(whole.session)

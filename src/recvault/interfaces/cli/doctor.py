@@ -168,6 +168,7 @@ def look_at(archive: Archive) -> Iterator[Finding]:
         _policy,
         _overdue,
         _brakes,
+        _approvals,
         _mail,
         *((_issuers,) if archive.config.oidc else ()),
     )
@@ -351,6 +352,18 @@ def _brakes(archive: Archive) -> Finding:
     if outlook.forecast is None:
         return _warning("destruction", "there is no forecast yet", "start the worker; it makes one every night")
     return _good("destruction", f"as foreseen by the forecast of {outlook.forecast.made_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _approvals(archive: Archive) -> Finding:
+    if archive.config.approvals.proof == "account":
+        mend = 'where the desk is used, set approvals.proof = "passkey"'
+        return _warning("approvals", "an account alone approves, without a passkey", mend)
+    if not archive.config.server.web_enabled:
+        mend = 'set server.web_enabled = true, or approvals.proof = "account"'
+        return _warning("approvals", "approving takes a passkey, and the desk is off", mend)
+    if not archive.passkeys.of_approvers():
+        return _warning("approvals", "no approver has a passkey", "each adds one at the desk, on their own account's page")
+    return _good("approvals", f"take a passkey of {archive.passkeys.party.id}")
 
 
 def _overdue(archive: Archive) -> Finding:
