@@ -116,6 +116,9 @@ DESK: Mapping[str, Door] = {
     "POST /sign-in": _ANYBODY,
     "POST /sign-out": _PERSON,
     "GET /invitation": _ANYBODY,
+    "POST /sign-in/oidc/{name}": _ANYBODY,
+    "GET /sign-in/oidc/{name}/callback": _ANYBODY,  # bound to the browser that began
+    "POST /sign-in/oidc/{name}/back-channel": _ANYBODY,  # believes only what the issuer signed
     "POST /invitation": _ANYBODY,
     "GET /": _PERSON,
     "GET /search": _ANYBODY,  # leads to the form
