@@ -80,6 +80,8 @@ API: Mapping[str, Door] = {
     "GET /v1/holds/report": _role(Action.HOLD_LIST),
     "POST /v1/holds/{hold_id}/release": _role(Action.HOLD_RELEASE),
     "GET /v1/destructions/{communication_id}": _role(Action.CERTIFICATE_READ),
+    "POST /v1/audit/search": _role(Action.AUDIT_READ),
+    "POST /v1/audit/export": _role(Action.AUDIT_READ),
     "POST /v1/events/case-closed": _role(Action.RETENTION_EVENT),
     "POST /v1/events/relationship-end": _role(Action.RETENTION_EVENT),
     "POST /v1/events/relationship-resumed": _role(Action.RETENTION_EVENT),
@@ -114,11 +116,11 @@ DESK: Mapping[str, Door] = {
     "GET /static/{name}": _ANYBODY,
     "GET /sign-in": _ANYBODY,
     "POST /sign-in": _ANYBODY,
-    "POST /sign-out": _PERSON,
-    "GET /invitation": _ANYBODY,
     "POST /sign-in/oidc/{name}": _ANYBODY,
     "GET /sign-in/oidc/{name}/callback": _ANYBODY,  # bound to the browser that began
     "POST /sign-in/oidc/{name}/back-channel": _ANYBODY,  # believes only what the issuer signed
+    "POST /sign-out": _PERSON,
+    "GET /invitation": _ANYBODY,
     "POST /invitation": _ANYBODY,
     "GET /": _PERSON,
     "GET /search": _ANYBODY,  # leads to the form
@@ -133,6 +135,8 @@ DESK: Mapping[str, Door] = {
     "POST /holds/{hold_id}/release": _role(Action.HOLD_RELEASE),
     "GET /approvals": _role(Action.APPROVAL_LIST),
     "POST /approvals/{proposal_id}/{decision}": _role(Action.APPROVAL_DECIDE),
+    "GET /log": _role(Action.AUDIT_READ),
+    "POST /log": _role(Action.AUDIT_READ),
     "GET /destructions": _role(Action.CERTIFICATE_READ),
     "POST /destructions": _role(Action.CERTIFICATE_READ),
     "GET /destructions/{communication_id}": _role(Action.CERTIFICATE_READ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recvault.domain.errors import Conflict
+from recvault.interfaces.cli import log_views
 from recvault.interfaces.cli.session import Json, answer, archive_of, read_file, write_new
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ Witnesses = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
+    log_views.add_to(audit_commands)
     app.add_typer(audit_commands, name="audit")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +142,11 @@ def give_token(token: str, file: Path | None) -> str | None:
 
 def write_new(path: Path, data: bytes, *, mode: int) -> None:
     """A new file of ``mode``; InvalidInput when it exists or cannot be written."""
+    write_pieces(path, (data,), mode=mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], *, mode: int) -> None:
+    """The same, of a length that memory need not hold."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     except FileExistsError:
@@ -149,7 +154,7 @@ def write_new(path: Path, data: bytes, *, mode: int) -> None:
     except OSError as fault:
         raise InvalidInput(f"{path} cannot be written: {fault.strerror}; name a file in a writable directory") from None
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
 

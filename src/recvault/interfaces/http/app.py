@@ -27,6 +27,9 @@ from recvault.interfaces.http import (
     retention,
     sign_in,
 )
+from recvault.interfaces.http import (
+    log as audit_log,
+)
 from recvault.interfaces.http.description import describe
 from recvault.interfaces.http.headers import ALL, HSTS
 from recvault.interfaces.web import routes as web
@@ -50,6 +53,7 @@ def create_app(archive: Archive) -> FastAPI:
     app.include_router(retention.router)
     app.include_router(approvals.router)
     app.include_router(grants.router)
+    app.include_router(audit_log.router)
     app.include_router(account.router)
     app.include_router(metrics.router)
     if archive.config.server.web_enabled:

@@ -134,6 +134,7 @@ class Page:
                 "approvals": self.may(Action.APPROVAL_LIST),
                 "approvals_waiting": self._to_decide(),
                 "destructions": self.may(Action.CERTIFICATE_READ),
+                "log": self.may(Action.AUDIT_READ),
             },
         }
 

@@ -11,6 +11,7 @@ from recvault.interfaces.web import (
     evidence,
     federated,
     invitation,
+    log,
     passkeys,
     searching,
     second_factor,
@@ -28,6 +29,7 @@ for part in (
     communication,
     approvals,
     evidence,
+    log,
     account,
 ):
     router.include_router(part.router)
