@@ -12,17 +12,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Text, delete, false, func, literal, select, true, update
+from sqlalchemy import ColumnElement, delete, false, func, literal, select, true, update
 from sqlalchemy.dialects import postgresql
 
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import claims, communications
-from recvault.adapters.database.types import TEXT, Moment
+from recvault.adapters.database.types import TEXT, TEXTS, Moment
 from recvault.domain.destruction import DueItem
 
 _c, _k = communications.c, claims.c
-
-_TEXTS: postgresql.ARRAY[str] = postgresql.ARRAY(Text())
 
 CLAIMING = 0x7265637661756C63
 """The advisory lock of claimers; nothing else in the same PostgreSQL database locks on it."""
@@ -68,7 +66,7 @@ class Claims:
         columns = ["communication_id", "worker", "lease_until", "fence"]
         claim = (literal(worker, TEXT), literal(lease_until, Moment()), literal(1))
         if self._session.on_postgresql:
-            new = postgresql.insert(claims).from_select(columns, select(func.unnest(literal(ids, _TEXTS)), *claim))
+            new = postgresql.insert(claims).from_select(columns, select(func.unnest(literal(ids, TEXTS)), *claim))
             return self._session.column(new.on_conflict_do_nothing().returning(_k.communication_id))
         known = {*self._session.column(select(_k.communication_id).where(self._among(ids)))}
         rest = [one for one in ids if one not in known]

