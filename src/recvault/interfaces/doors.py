@@ -110,6 +110,16 @@ API: Mapping[str, Door] = {
     "POST /v1/bulk-exports": _role(Action.BULK_EXPORT),
     "GET /v1/access-review": _role(Action.ACCESS_REVIEW),
     "POST /v1/access-review/confirm": _role(Action.ACCESS_CONFIRM),
+    "POST /v1/session/factor": _ANYBODY,  # shows the half-open session itself
+    "GET /v1/approvals/{proposal_id}": _role(Action.APPROVAL_LIST),
+    "POST /v1/approvals/{proposal_id}/challenge": _role(Action.APPROVAL_DECIDE),
+    "POST /v1/approvals/{proposal_id}/decide": _role(Action.APPROVAL_DECIDE),
+    "GET /v1/account/sessions": _PERSON,
+    "DELETE /v1/account/sessions/{session_id}": _PERSON,
+    "POST /v1/account/tokens": _PERSON,
+    "POST /v1/accounts/{name}/end-sessions": _role(Action.ACCOUNT_MANAGE),
+    "POST /v1/audit/search": _role(Action.AUDIT_READ),
+    "POST /v1/audit/export": _role(Action.AUDIT_READ),
 }
 
 DESK: Mapping[str, Door] = {
@@ -142,6 +152,38 @@ DESK: Mapping[str, Door] = {
     "GET /destructions/{communication_id}": _role(Action.CERTIFICATE_READ),
     "GET /destructions/{communication_id}/paper/{language}": _role(Action.CERTIFICATE_READ),
     "GET /destructions/{communication_id}/certificate/{stage}": _role(Action.CERTIFICATE_READ),
+    "GET /approvals/{proposal_id}": _role(Action.APPROVAL_LIST),
+    "POST /approvals/{proposal_id}/approve": _role(Action.APPROVAL_DECIDE),
+    "POST /approvals/{proposal_id}/answer": _role(Action.APPROVAL_DECIDE),
+    "GET /log": _role(Action.AUDIT_READ),
+    "POST /log": _role(Action.AUDIT_READ),
+    "GET /review": _role(Action.ACCESS_REVIEW),
+    "POST /review": _role(Action.ACCESS_CONFIRM),
+    # The way in: a password, a passkey, an issuer; what they are shown they check themselves.
+    "POST /passkeys/sign-in": _ANYBODY,
+    "POST /passkeys/sign-in/answer": _ANYBODY,
+    "POST /sign-in/oidc/{name}": _ANYBODY,
+    "GET /sign-in/oidc/{name}/callback": _ANYBODY,
+    "POST /sign-in/oidc/{name}/back-channel": _ANYBODY,
+    # The person's own: also before a second factor was proved, to prove or add one.
+    "GET /second-factor": _PERSON,
+    "POST /second-factor": _PERSON,
+    "GET /prove": _PERSON,
+    "POST /prove": _PERSON,
+    "POST /passkeys/prove": _PERSON,
+    "POST /passkeys/prove/answer": _PERSON,
+    "GET /account": _PERSON,
+    "POST /account/sessions/{session_id}/end": _PERSON,
+    "POST /account/tokens": _PERSON,
+    "POST /account/password": _PERSON,
+    "POST /account/factors/totp": _PERSON,
+    "POST /account/factors/totp/confirm": _PERSON,
+    "POST /account/factors/totp/remove": _PERSON,
+    "POST /account/factors/recovery": _PERSON,
+    "POST /account/passkeys": _PERSON,
+    "POST /account/passkeys/answer": _PERSON,
+    "POST /account/passkeys/{passkey_id}/rename": _PERSON,
+    "POST /account/passkeys/{passkey_id}/remove": _PERSON,
 }
 
 DOORS: Mapping[str, Door] = {**API, **DESK}

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from recvault.domain.access import Action, Actor, Grant, Role, reaches
 from recvault.domain.accounts import User, actor_of
-from recvault.domain.approvals import Proposal, ProposalKind
+from recvault.domain.approvals import Proposal, ProposalKind, ProposalState
 from recvault.domain.audit import Act
 from recvault.domain.errors import Forbidden, InvalidInput, NotFound
 from recvault.domain.grants import (
@@ -134,6 +134,12 @@ class Grants:
             self._audit.record(unit, actor=by, act=Act.PERSON_LINKED, target=user.id, detail={"person": user.who})
             unit.commit()
         return user
+
+    def begins(self, user_id: str) -> datetime | None:
+        """When roles that were approved for this account begin; None when none wait."""
+        with self._database.look() as unit:
+            found = unit.proposals.standing_about(ProposalKind.GRANT_ROLES, user_id)
+        return None if found is None or found.state is not ProposalState.WAITING else found.not_before
 
     # --- carrying out
 

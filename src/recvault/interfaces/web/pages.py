@@ -128,6 +128,7 @@ class Page:
             "issuers": () if signed_in else self.archive.federation.offers,
             "break_glass_only": self.archive.local_sign_in.only_break_glass,
             "suspension": self.archive.suspensions.standing(self.now) if signed_in else None,
+            "role_begins": self.archive.grants.begins(self.actor.id) if signed_in else None,
             "shows": {
                 "search": signed_in and bool(visible_sets(self.actor, None, self.now)),
                 "holds": self.may(Action.HOLD_LIST),
@@ -135,6 +136,7 @@ class Page:
                 "approvals_waiting": self._to_decide(),
                 "destructions": self.may(Action.CERTIFICATE_READ),
                 "log": self.may(Action.AUDIT_READ),
+                "review": self.may(Action.ACCESS_REVIEW),
             },
         }
 

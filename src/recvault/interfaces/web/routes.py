@@ -13,6 +13,7 @@ from recvault.interfaces.web import (
     invitation,
     log,
     passkeys,
+    review,
     searching,
     second_factor,
     session,
@@ -30,6 +31,7 @@ for part in (
     approvals,
     evidence,
     log,
+    review,
     account,
 ):
     router.include_router(part.router)
