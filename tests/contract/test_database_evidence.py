@@ -336,8 +336,9 @@ def test_the_raw_text_of_an_entry_is_what_its_leaf_was_taken_from(database: SqlD
     append(database, strange, replace(entry(2), at=NOW.replace(microsecond=7)))
     sequenced = sequence(database, 5)
     with database.read() as unit:
-        rows = [row for portion in unit.audit.raw(0) for row in portion]
-    found = {index: hashlib.sha256(b"\0" + salt + body).digest() for index, salt, body in rows}
+        rows = unit.audit.raw(0, 9)
+        assert (unit.audit.raw(1, 1), unit.audit.beyond(1), unit.audit.beyond(2)) == ([], 1, None)
+    found = {index: hashlib.sha256(b"\0" + salt + body.encode()).digest() for index, salt, body in rows}
     assert found == {one.index: one.leaf for one in sequenced}
 
 

@@ -85,11 +85,10 @@ def root_at_edge(size: int, tiles: Mapping[Place, bytes]) -> bytes:
 
 def subtree_root(hashes: bytes) -> bytes:
     """The root over a power of two of hashes that stand one after the other."""
-    sha256, level = hashlib.sha256, [hashes[at : at + DIGEST] for at in range(0, len(hashes), DIGEST)]
-    while len(level) > 1:
-        pairs = iter(level)
-        level = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
-    return level[0]
+    sha256, pair = hashlib.sha256, 2 * DIGEST
+    while len(hashes) > DIGEST:
+        hashes = b"".join([sha256(b"\x01" + hashes[at : at + pair]).digest() for at in range(0, len(hashes), pair)])
+    return hashes
 
 
 def root_of(size: int, read: ReadTile) -> bytes:

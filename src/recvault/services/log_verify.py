@@ -9,23 +9,23 @@ checkpoint that somebody else kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from recvault.domain.audit import Act, TreeHead, leaf_data
 from recvault.domain.checkpoints import Checkpoint
 from recvault.domain.errors import AuditFailure
-from recvault.domain.log_tree import BITS, EMPTY_ROOT, WIDTH, Place, grow, levels, root_of, subtree_root
+from recvault.domain.log_tree import BITS, EMPTY_ROOT, WIDTH, Place, ReadTile, grow, levels, root_of, subtree_root
 from recvault.domain.merkle import DIGEST
 from recvault.domain.ports.database import Database, UnitOfWork
-from recvault.domain.ports.database.log import RawEntry
+from recvault.domain.ports.database.log import Ended, RawEntry
 
-TILES = 64
-"""Tiles of leaves read in one statement."""
+PORTION = 16 * WIDTH
+"""Entries read in one statement: whole tiles."""
 
-ENDED = 1000
-"""Ended entries read in one statement."""
+T = TypeVar("T")
 
 
 class LogVerifier:
@@ -37,22 +37,71 @@ class LogVerifier:
     def verify(self, since: Checkpoint | None = None) -> TreeHead:
         """The whole log, or what came after ``since`` (whose signatures the caller has verified) and that the log still
         begins with it. AuditFailure names the first bad index."""
-        with self._database.read() as unit:
-            head = unit.audit.head()
-            first = 0 if since is None else _begins_with(unit, head, since)
-            roots = _walk(unit, first, head.size)
-            _require_head(unit, head, first, roots)
+        with self._database.read() as unit, ThreadPoolExecutor(1, thread_name_prefix="audit") as reading:
+            reader = _Reader(unit, reading)
+            head = reader.ask(unit.audit.head)
+            first = 0 if since is None else _begins_with(reader, head, since)
+            _require_head(reader, head, first, _walk(reader, first, head.size))
         return head
 
 
-def _begins_with(unit: UnitOfWork, head: TreeHead, since: Checkpoint) -> int:
+class _Reader:
+    """The database, asked by one thread of its own, so that it reads on while what was read is hashed."""
+
+    def __init__(self, unit: UnitOfWork, thread: ThreadPoolExecutor) -> None:
+        self.audit = unit.audit
+        self._thread = thread
+
+    def ask(self, question: Callable[..., T], *of: Any) -> T:
+        """The answer."""
+        return self._thread.submit(question, *of).result()
+
+    def tile(self, place: Place) -> bytes:
+        """One tile, empty when there is none."""
+        return self.ask(self.audit.tiles, [place]).get(place, b"")
+
+    def portions(self, first: int, size: int) -> Iterator[_Portion]:
+        """All entries from ``first`` on, one portion ahead."""
+        begins = iter(range(first, size, PORTION))
+        coming = self._thread.submit(self._portion, first, size) if next(begins, None) is not None else None
+        while coming is not None:
+            portion = coming.result()
+            begin = next(begins, None)
+            coming = None if begin is None else self._thread.submit(self._portion, begin, size)
+            yield portion
+
+    def _portion(self, first: int, size: int) -> _Portion:
+        last = min(first + PORTION, size)
+        places = [(0, position) for position in range(first // WIDTH, -(-last // WIDTH))]
+        tiles = self.audit.tiles(places)
+        return _Portion(
+            first=first,
+            last=last,
+            rows=self.audit.raw(first, last),
+            tiles=[tiles.get(place, b"") for place in places],
+            ended=self.audit.ended(first, last),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Portion:
+    """Entries ``first`` to before ``last``, the tiles of their leaves, and which of them ended."""
+
+    first: int
+    last: int
+    rows: Sequence[RawEntry]
+    tiles: Sequence[bytes]
+    ended: Sequence[Ended]
+
+
+def _begins_with(reader: _Reader, head: TreeHead, since: Checkpoint) -> int:
     """From which leaf on to verify: the first of the tile in which the checkpoint ends."""
     if since.size > head.size:
         raise AuditFailure(
             f"the audit log has {head.size} entries, the checkpoint {since.size}: it was cut or put back; compare the "
             "database with a backup"
         )
-    if root_of(since.size, Tiles(unit)) != since.root:
+    if root_of(since.size, reader.tile) != since.root:
         raise AuditFailure(
             f"the first {since.size} entries are not those of the checkpoint: history was rewritten; 'recvault audit verify' "
             "without --from tells whether the database even agrees with itself, a backup which entries are the true ones"
@@ -81,101 +130,77 @@ class _Said:
     digest: Any = field(default_factory=hashlib.sha256)
 
 
-def _walk(unit: UnitOfWork, first: int, size: int) -> Iterator[bytes]:
-    """The hashes of all leaves from ``first`` (which begins a tile) to ``size``, a tile at a time, each compared with its
-    entry. What goes beyond the head, or ended without a word, is found too."""
-    rows = (row for portion in unit.audit.raw(first) for row in portion)
+def _walk(reader: _Reader, first: int, size: int) -> Iterator[bytes]:
+    """The tiles of all leaves from ``first`` (which begins a tile) to ``size``, each compared with its entries. What goes
+    beyond the head, or is gone without a word, is found too."""
     said: dict[str, _Said] = {}
-    gone = _ended(unit, first, said)
-    row, out = next(rows, None), next(gone, -1)
-    for number, tile in _leaf_tiles(unit, first, size):
-        last = number + len(tile) // DIGEST
-        held: list[RawEntry] = []
-        while row is not None and row[0] < last:
-            held.append(row)
-            row = next(rows, None)
-        if len(held) == last - number:
-            _compare(unit, number, tile, held)
-        else:
-            missing = _missing(number, last, held)
-            for place in missing:
-                if place != out:
-                    raise AuditFailure(
-                        f"entry {place} is missing from the audit log: it was deleted; compare the database with a backup"
-                    )
-                out = next(gone, -1)
-            for one in held:
-                at = (one[0] - number) * DIGEST
-                _compare(unit, one[0], tile[at : at + DIGEST], [one])
-        if 0 <= out < last:
-            raise AuditFailure(
-                f"entry {out} of the audit log is told to have ended and is there; compare with a backup"
-            )
-        yield tile
-    if row is not None:
-        raise AuditFailure(
-            f"the audit log ends at {size} entries, and there is an entry {row[0]}: it was put in, or the head was put back; "
-            "compare the database with a backup"
-        )
-    _require_said(unit, said, whole=first == 0)
-
-
-def _compare(unit: UnitOfWork, first: int, tile: bytes, rows: Sequence[RawEntry]) -> None:
-    """The rows' leaf hashes are those of the tile, one after the other."""
-    sha256 = hashlib.sha256
-    found = b"".join([sha256(b"\x00" + sha256(b"\x00" + salt + body).digest()).digest() for _, salt, body in rows])
-    if found == tile:
-        return
-    for place, row in enumerate(rows, first):
-        if row[0] != place:
-            raise AuditFailure(f"entry {place} of the audit log stands elsewhere; compare the database with a backup")
-        at = (place - first) * DIGEST
-        # The database's own writing of an entry may differ from ours where nothing was altered.
-        (entry,) = unit.audit.read(place, 1)
-        if hashlib.sha256(b"\x00" + leaf_data(entry.entry)).digest() != tile[at : at + DIGEST]:
-            raise AuditFailure(
-                f"entry {place} of the audit log is not what its leaf says: entry or tree was altered; compare the database "
-                "with a backup"
-            )
-
-
-def _missing(first: int, last: int, rows: Sequence[RawEntry]) -> list[int]:
-    there = {row[0] for row in rows}
-    return [place for place in range(first, last) if place not in there]
-
-
-def _leaf_tiles(unit: UnitOfWork, first: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """The tiles of the leaves with the index of their first leaf, as long as the size wants them."""
-    ends = range(first // WIDTH, -(-size // WIDTH))
-    for begin in range(ends.start, ends.stop, TILES):
-        places = [(0, position) for position in range(begin, min(begin + TILES, ends.stop))]
-        found = unit.audit.tiles(places)
-        for place in places:
-            number = place[1] * WIDTH
-            tile = found.get(place, b"")
-            wanted = min(WIDTH, size - number)
-            if len(tile) != wanted * DIGEST:
-                raise AuditFailure(
-                    f"the audit tree holds {len(tile) // DIGEST} instead of {wanted} leaves from index {number} on: the "
-                    f"first bad index is {number + min(wanted, len(tile) // DIGEST)}; compare the database with a backup"
-                )
-            yield number, tile
-
-
-def _ended(unit: UnitOfWork, first: int, said: dict[str, _Said]) -> Iterator[int]:
-    """Indexes of what was taken out, in order, counted by whose word it was."""
-    while found := unit.audit.ended(first, ENDED):
-        for one in found:
+    for portion in reader.portions(first, size):
+        _require_tiles(portion)
+        _compare(reader, portion)
+        for one in portion.ended:
             words = said.setdefault(one.said_in, _Said())
             words.count += 1
             words.digest.update(one.index.to_bytes(8))
-            yield one.index
-        first = found[-1].index + 1
+        yield from portion.tiles
+    beyond = reader.ask(reader.audit.beyond, size)
+    if beyond is not None:
+        raise AuditFailure(
+            f"the audit log ends at {size} entries, and there is an entry {beyond}: it was put in, or the head was put back; "
+            "compare the database with a backup"
+        )
+    _require_said(reader, said, whole=first == 0)
 
 
-def _require_said(unit: UnitOfWork, said: dict[str, _Said], *, whole: bool) -> None:
+def _require_tiles(portion: _Portion) -> None:
+    """Each holds as many leaves as the size wants."""
+    for number, tile in zip(range(portion.first, portion.last, WIDTH), portion.tiles, strict=True):
+        wanted, held = min(WIDTH, portion.last - number), len(tile) // DIGEST
+        if len(tile) != wanted * DIGEST:
+            raise AuditFailure(
+                f"the audit tree holds {held} instead of {wanted} leaves from index {number} on: the first bad index is "
+                f"{number + min(wanted, held)}; compare the database with a backup"
+            )
+
+
+def _compare(reader: _Reader, portion: _Portion) -> None:
+    """Every entry's leaf hash is the one in the tree, at its place; what is missing ended."""
+    sha256 = hashlib.sha256
+    found = [
+        sha256(b"\x00" + sha256(b"\x00" + salt + body.encode()).digest()).digest() for _, salt, body in portion.rows
+    ]
+    leaves = b"".join(portion.tiles)
+    if len(found) == portion.last - portion.first and not portion.ended and b"".join(found) == leaves:
+        return
+    gone = {one.index for one in portion.ended}
+    there = {row[0]: digest for row, digest in zip(portion.rows, found, strict=True)}
+    for index in sorted(there.keys() | set(range(portion.first, portion.last))):
+        at = (index - portion.first) * DIGEST
+        if index not in there:
+            if index not in gone:
+                raise AuditFailure(
+                    f"entry {index} is missing from the audit log: it was deleted; compare the database with a backup"
+                )
+        elif index in gone or index < portion.first:
+            raise AuditFailure(
+                f"entry {index} of the audit log should not be there; compare the database with a backup"
+            )
+        elif there[index] != leaves[at : at + DIGEST]:
+            _look_again(reader, index, leaves[at : at + DIGEST])
+
+
+def _look_again(reader: _Reader, index: int, leaf: bytes) -> None:
+    """The database's own writing of an entry may differ from ours where nothing was altered."""
+    (found,) = reader.ask(reader.audit.read, index, 1)
+    if hashlib.sha256(b"\x00" + leaf_data(found.entry)).digest() != leaf:
+        raise AuditFailure(
+            f"entry {index} of the audit log is not what its leaf says: entry or tree was altered, or it stands in another's "
+            "place; compare the database with a backup"
+        )
+
+
+def _require_said(reader: _Reader, said: dict[str, _Said], *, whole: bool) -> None:
     """Whatever ended, an entry of the log says so, and of how many and which. Of a part of the log only that it says so."""
-    entries = unit.audit.find_all(list(said))
+    entries = reader.ask(reader.audit.find_all, list(said))
     for entry_id, words in said.items():
         entry = entries.get(entry_id)
         true = entry is not None and entry.act is Act.ENTRIES_ENDED
@@ -188,10 +213,10 @@ def _require_said(unit: UnitOfWork, said: dict[str, _Said], *, whole: bool) -> N
             )
 
 
-def _require_head(unit: UnitOfWork, head: TreeHead, first: int, tiles: Iterator[bytes]) -> None:
+def _require_head(reader: _Reader, head: TreeHead, first: int, tiles: Iterator[bytes]) -> None:
     """Every tile above the leaves follows from those below, and the whole leads to the head."""
     above: dict[int, list[bytes]] = {level: [] for level in range(1, max(levels(head.size), 1))}
-    stored = Tiles(unit)
+    stored = reader.tile
     for level, held in above.items():
         entries = first >> (BITS * level)
         begun = stored((level, entries // WIDTH))[: entries % WIDTH * DIGEST]
@@ -222,7 +247,7 @@ def _require_head(unit: UnitOfWork, head: TreeHead, first: int, tiles: Iterator[
         )
 
 
-def _require_tile(stored: Tiles, place: Place, computed: bytes) -> None:
+def _require_tile(stored: ReadTile, place: Place, computed: bytes) -> None:
     if stored(place) != computed:
         width = WIDTH ** place[0]
         held = stored(place)
