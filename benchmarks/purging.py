@@ -1,4 +1,4 @@
-"""Destruction from the claim to the certificates: dense, scattered and at length, and what a claim costs among many rows.
+"""Destruction from the claim to the certificates: dense and scattered, and what a claim costs among many rows.
 
 What is purged arrived overdue (contacts of ten years ago), so that nothing waits; both sides delete objects of 16 KiB.
 Dense: everything stored is purged. Scattered: of every ``STEP`` objects that lie side by side one goes, the others survive.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,9 +34,6 @@ CLAIM_MS = 50.0
 CLAIMS = 20
 WARM = 2
 _ID = "{:08d}-{:04d}"
-MANY = 100_000
-MEMORY_MB = 100.0
-"""How much more the process may hold at the end of a long run than after its first tenth."""
 
 
 def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
@@ -52,15 +48,13 @@ def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
                 unit="objects/s",
                 ours=lambda number=number, step=step: _purge(archive, ground, number, step),  # type: ignore[misc]
                 reference=ground.bare.delete_name,
-                bare=lambda number=number, step=step: _delete(ground, number, step),  # type: ignore[misc]
+                bare=lambda number=number, step=step: bare_delete(ground, number, step),  # type: ignore[misc]
                 turns=turns,
                 seconds=15 if quick else 600,
                 goal=goals.get(ground.name),
                 warm=False,
             )
         if ground.name == CLUSTER:
-            if not quick:
-                yield _memory(archive, ground)
             yield _claims(archive, ground, 500_000 if quick else 10_000_000)
 
 
@@ -93,7 +87,8 @@ def _store(archive: Archive, ground: Ground, count: int, step: int) -> None:
             pass
 
 
-def _delete(ground: Ground, count: int, step: int = 1) -> float:
+def bare_delete(ground: Ground, count: int, step: int = 1) -> float:
+    """Objects a second, in bulk: every ``step`` of those that lie side by side."""
     content = os.urandom(SIZE)
     names = sorted(f"{uuid4()}/original.1" for _ in range(count * step))
     with ThreadPoolExecutor(THREADS) as threads:
@@ -101,24 +96,6 @@ def _delete(ground: Ground, count: int, step: int = 1) -> float:
     started = time.perf_counter()
     ground.bare.delete(names[::step])
     return count / (time.perf_counter() - started)
-
-
-def _memory(archive: Archive, ground: Ground) -> Result:
-    """Peak memory of a run of 100,000, above that of a run of a tenth of it before."""
-    _purge(archive, ground, MANY // 10)
-    before = _peak_mb()
-    _purge(archive, ground, MANY)
-    return judged(
-        f"memory of a purge of {MANY}, {ground.name}",
-        unit="MB more",
-        reference=f"peak of a purge of {MANY // 10}, MB",
-        pairs=[(_peak_mb() - before, before)],
-        goal=Goal(most_value=MEMORY_MB),
-    )
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _claims(archive: Archive, ground: Ground, rows: int) -> Result:
@@ -153,7 +130,7 @@ def _claims(archive: Archive, ground: Ground, rows: int) -> Result:
 
 def _drop(archive: Archive, ids: list[str]) -> None:
     """As a purge has dropped a batch when it claims the one after the next."""
-    with _schema(archive).schema_work() as connection:
+    with rows_of(archive).schema_work() as connection:
         for table, column in (("communication_claims", "communication_id"), ("communications", "id")):
             connection.execute(text(f"DELETE FROM {table} WHERE {column} = ANY(:ids)"), {"ids": ids})
 
@@ -161,14 +138,14 @@ def _drop(archive: Archive, ids: list[str]) -> None:
 def _bare_update(archive: Archive, rows: int) -> float:
     """Milliseconds of an UPDATE, as bare as can be, of as many rows that lie as the due ones do, by their ids."""
     first = random.randrange(1, rows - 110_000)
-    with _schema(archive).schema_work() as connection:
+    with rows_of(archive).schema_work() as connection:
         ids = list(
             connection.execute(
                 text("SELECT id FROM communications WHERE id > :after AND right(id, 2) = '01' ORDER BY id LIMIT 1000"),
                 {"after": _ID.format(first // 10_000, first % 10_000)},
             ).scalars()
         )
-    with _schema(archive).schema_work() as connection:
+    with rows_of(archive).schema_work() as connection:
         started = time.perf_counter()
         done = connection.execute(
             text("UPDATE communications SET place_observed = 'x' WHERE id = ANY(:ids)"), {"ids": ids}
@@ -180,7 +157,8 @@ def _bare_update(archive: Archive, rows: int) -> float:
     return elapsed
 
 
-def _schema(archive: Archive) -> SqlDatabase:
+def rows_of(archive: Archive) -> SqlDatabase:
+    """The database as SQL."""
     if not isinstance(archive.database, SqlDatabase):
         raise TypeError("rows are filled in where there is SQL")
     return archive.database
@@ -193,7 +171,7 @@ def _fill(archive: Archive, rows: int) -> None:
         "source_id, channel, direction, started_at, stored_at, media_type, notice_ref, balancing_ref, length, policy_version, "
         "state, key_id, wrapped_key, sealed_fields, sealed_manifest, place_declared, place_observed"
     )
-    with _schema(archive).schema_work() as connection:
+    with rows_of(archive).schema_work() as connection:
         for setting in (
             "statement_timeout = 0",
             "maintenance_work_mem = '512MB'",
@@ -226,6 +204,6 @@ def _fill(archive: Archive, rows: int) -> None:
 
 
 def _vacuum(archive: Archive) -> None:
-    with _schema(archive)._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with rows_of(archive)._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("VACUUM ANALYZE communications"))
