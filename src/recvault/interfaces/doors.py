@@ -24,6 +24,8 @@ class Who(StrEnum):
     """A source by its token."""
     PERSON = "person"
     """Every signed-in person: what is behind it is the person's own, or told to all."""
+    PROVING = "proving"
+    """A signed-in person who proves more about themselves, a second factor given or not."""
     ROLE = "role"
     """Whose role grants the act."""
 
@@ -50,6 +52,7 @@ def _each(act: Action) -> Door:
 
 
 _ANYBODY, _PERSON, _SOURCE = Door(who=Who.ANYBODY), Door(who=Who.PERSON), Door(who=Who.SOURCE)
+_PROVING = Door(who=Who.PROVING)
 
 API: Mapping[str, Door] = {
     "GET /openapi.json": _ANYBODY,
@@ -116,10 +119,8 @@ API: Mapping[str, Door] = {
     "POST /v1/approvals/{proposal_id}/decide": _role(Action.APPROVAL_DECIDE),
     "GET /v1/account/sessions": _PERSON,
     "DELETE /v1/account/sessions/{session_id}": _PERSON,
-    "POST /v1/account/tokens": _PERSON,
+    "POST /v1/account/tokens": _PROVING,
     "POST /v1/accounts/{name}/end-sessions": _role(Action.ACCOUNT_MANAGE),
-    "POST /v1/audit/search": _role(Action.AUDIT_READ),
-    "POST /v1/audit/export": _role(Action.AUDIT_READ),
 }
 
 DESK: Mapping[str, Door] = {
@@ -155,35 +156,30 @@ DESK: Mapping[str, Door] = {
     "GET /approvals/{proposal_id}": _role(Action.APPROVAL_LIST),
     "POST /approvals/{proposal_id}/approve": _role(Action.APPROVAL_DECIDE),
     "POST /approvals/{proposal_id}/answer": _role(Action.APPROVAL_DECIDE),
-    "GET /log": _role(Action.AUDIT_READ),
-    "POST /log": _role(Action.AUDIT_READ),
     "GET /review": _role(Action.ACCESS_REVIEW),
     "POST /review": _role(Action.ACCESS_CONFIRM),
     # The way in: a password, a passkey, an issuer; what they are shown they check themselves.
     "POST /passkeys/sign-in": _ANYBODY,
     "POST /passkeys/sign-in/answer": _ANYBODY,
-    "POST /sign-in/oidc/{name}": _ANYBODY,
-    "GET /sign-in/oidc/{name}/callback": _ANYBODY,
-    "POST /sign-in/oidc/{name}/back-channel": _ANYBODY,
     # The person's own: also before a second factor was proved, to prove or add one.
-    "GET /second-factor": _PERSON,
-    "POST /second-factor": _PERSON,
-    "GET /prove": _PERSON,
-    "POST /prove": _PERSON,
-    "POST /passkeys/prove": _PERSON,
-    "POST /passkeys/prove/answer": _PERSON,
+    "GET /second-factor": _PROVING,
+    "POST /second-factor": _PROVING,
+    "GET /prove": _PROVING,
+    "POST /prove": _PROVING,
+    "POST /passkeys/prove": _PROVING,
+    "POST /passkeys/prove/answer": _PROVING,
     "GET /account": _PERSON,
     "POST /account/sessions/{session_id}/end": _PERSON,
-    "POST /account/tokens": _PERSON,
-    "POST /account/password": _PERSON,
-    "POST /account/factors/totp": _PERSON,
-    "POST /account/factors/totp/confirm": _PERSON,
-    "POST /account/factors/totp/remove": _PERSON,
-    "POST /account/factors/recovery": _PERSON,
-    "POST /account/passkeys": _PERSON,
-    "POST /account/passkeys/answer": _PERSON,
-    "POST /account/passkeys/{passkey_id}/rename": _PERSON,
-    "POST /account/passkeys/{passkey_id}/remove": _PERSON,
+    "POST /account/tokens": _PROVING,
+    "POST /account/password": _PROVING,
+    "POST /account/factors/totp": _PROVING,
+    "POST /account/factors/totp/confirm": _PROVING,
+    "POST /account/factors/totp/remove": _PROVING,
+    "POST /account/factors/recovery": _PROVING,
+    "POST /account/passkeys": _PROVING,
+    "POST /account/passkeys/answer": _PROVING,
+    "POST /account/passkeys/{passkey_id}/rename": _PROVING,
+    "POST /account/passkeys/{passkey_id}/remove": _PROVING,
 }
 
 DOORS: Mapping[str, Door] = {**API, **DESK}
