@@ -231,6 +231,13 @@ def test_people_and_their_tokens(shell: Shell) -> None:
     assert (shell.home / "t").stat().st_mode & 0o777 == 0o600
     assert shell.value("user", "grant", "x", "--role", "auditor")["roles"][0]["role"] == "auditor"
     assert shell.value("user", "token", "x")["token"].startswith("rvt_")
+    shell.value("user", "token", "x", "--label", "report", "--role", "auditor", "--days", "5")
+    newest, *others = shell.value("user", "sessions", "x")["rows"]
+    assert (newest["kind"], newest["label"], newest["roles"], len(others)) == ("api", "report", ["auditor"], 2)
+    assert shell("user", "token", "x", "--role", "approver").code == 2
+    assert shell.value("user", "end-sessions", "x")["ended"] == 0
+    assert shell.value("user", "end-sessions", "x", "--tokens")["ended"] == 3
+    assert shell.value("user", "sessions", "x")["rows"] == []
     assert shell.value("user", "disable", "x")["disabled_at"] is not None
     names = [user["name"] for user in shell.value("user", "list")["rows"]]
     assert names == ["aatu", "paula", "vera", "x"]

@@ -108,7 +108,7 @@ def open_mail(config: Config) -> Mail:
 def desk(config: Config) -> str:
     """Where people reach the desk. It answers on loopback only, so that is where links lead unless somebody says otherwise
     (a tunnel of their own)."""
-    return config.mail.public_url or f"http://127.0.0.1:{config.server.port}"
+    return config.mail.public_url or config.server.public_url or f"http://127.0.0.1:{config.server.port}"
 
 
 def _console(line: str) -> None:

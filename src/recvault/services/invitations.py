@@ -9,7 +9,6 @@ used for that one mail and not kept. What opens is the account as it is: roles a
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -21,14 +20,13 @@ from recvault.domain.notices import Invitation
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.mail import mail_address
 from recvault.domain.ports.system import Clock, Entropy
-from recvault.domain.tokens import token_hash
+from recvault.domain.tokens import RANDOM_BYTES, Prefix, compose, token_hash
 from recvault.services import notice_texts
 from recvault.services.audit_log import AuditLog
 from recvault.services.mailing import Mailing
 from recvault.services.passwords import Passwords
 from recvault.services.second_factors import SecondFactors, tell
 
-PREFIX = "rvi_"
 LIFE = timedelta(hours=72)
 PATH = "/invitation"
 """The page of the desk where a link leads."""
@@ -88,7 +86,7 @@ class Invitations:
         """
         self.require_possible(address)
         now = self._clock.now()
-        secret = PREFIX + base64.urlsafe_b64encode(self._entropy.bytes(32)).decode().rstrip("=")
+        secret = compose(Prefix.INVITATION, self._entropy.bytes(RANDOM_BYTES))
         with self._database.begin() as unit:
             user = unit.accounts.user_by_name(name)
             if user is None:

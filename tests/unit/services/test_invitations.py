@@ -11,7 +11,8 @@ from recvault.adapters.mail import MemoryMail
 from recvault.domain.access import Grant, Role
 from recvault.domain.audit import Act
 from recvault.domain.errors import Conflict, InvalidInput, MailUnavailable, NotAuthenticated, NotFound
-from recvault.services.invitations import PREFIX, Invitations, Issued
+from recvault.domain.tokens import Prefix
+from recvault.services.invitations import Invitations, Issued
 from recvault.services.mailing import Mailing
 from recvault.services.throttle import Client
 from tests.support.archives import World, make_world
@@ -61,7 +62,8 @@ def made() -> Iterator[Made]:
 def secret_of(issued: Issued) -> str:
     assert issued.link is not None
     address, _, secret = issued.link.partition("#")
-    assert address == "https://archive.company.example/invitation" and secret.startswith(PREFIX) and len(secret) == 47
+    assert address == "https://archive.company.example/invitation"
+    assert secret.startswith(Prefix.INVITATION) and len(secret) == 53
     return secret
 
 

@@ -69,7 +69,7 @@ def source_add(
     json_: Json = False,
 ) -> None:
     """Let a system send recordings. Its token is shown once, or written to a file."""
-    _require_new(token_file)
+    require_new(token_file)
     with archive_of(context, start=True) as archive:
         defaults = archive.config.sources
         source, token = archive.sources.add(
@@ -159,7 +159,7 @@ def user_add(
     invited = invite or mail is not None
     if invited and password_file is not None:
         raise typer.BadParameter("does not go with an invitation", param_hint="--password-file")
-    _require_new(token_file)
+    require_new(token_file)
     password = None if invited else _password(password_file, needed=token_file is None)
     with archive_of(context, start=True) as archive:
         if invited:
@@ -230,17 +230,6 @@ def user_list(context: typer.Context, json_: Json = False) -> None:
     answer({"rows": [user_json(user) for user in users]}, lines, as_json=json_)
 
 
-@user_commands.command("token")
-def user_token(context: typer.Context, name: str, token_file: TokenFile = None, json_: Json = False) -> None:
-    """Issue an API token for a person; shown once, or written to a file."""
-    _require_new(token_file)
-    with archive_of(context, start=True) as archive:
-        token = archive.sessions.issue_token(name, by=OPERATOR)
-    shown = give_token(token, token_file)
-    line = f"the token is in {token_file}" if shown is None else f"the token, shown only now: {shown}"
-    answer({"name": name, "token": shown}, [line], as_json=json_)
-
-
 @user_commands.command("disable")
 def user_disable(context: typer.Context, name: str, json_: Json = False) -> None:
     """Close a leaver's account: every credential and role ends now."""
@@ -278,7 +267,7 @@ def _password(file: Path | None, *, needed: bool) -> str | None:
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
 
 
-def _require_new(token_file: Path | None) -> None:
+def require_new(token_file: Path | None) -> None:
     """Before the account is made: a token that cannot be written would be lost."""
     if token_file is not None and (token_file.exists() or not token_file.absolute().parent.is_dir()):
         raise InvalidInput(f"{token_file} exists or its directory does not; name a new file in a directory that exists")

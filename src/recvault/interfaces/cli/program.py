@@ -32,6 +32,7 @@ from recvault.interfaces.cli import (
     recordings,
     register,
     retention,
+    sessions,
 )
 from recvault.interfaces.cli.problems import report
 from recvault.interfaces.cli.session import Settings
@@ -58,6 +59,7 @@ for module in (
     accounts,
     federation,
     grants,
+    sessions,
     audit,
     evidence,
     keys,

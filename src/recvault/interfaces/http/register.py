@@ -18,7 +18,7 @@ from recvault.interfaces.http.forms import (
     destruction_json,
     hold_json,
 )
-from recvault.interfaces.http.identity import ActorDep, ArchiveDep, bearer
+from recvault.interfaces.http.identity import ActorDep, ArchiveDep, credential_of
 
 router = APIRouter(prefix="/v1")
 
@@ -26,9 +26,11 @@ JsonObject = Annotated[dict[str, Any], Body()]
 
 
 @router.delete("/session", status_code=204)
-def sign_out(request: Request, actor: ActorDep, archive: ArchiveDep) -> Response:
-    """Ends the session whose token is sent."""
-    archive.sessions.end(bearer(request) or "")
+def sign_out(request: Request, archive: ArchiveDep) -> Response:
+    """Ends the session whose token is sent, half open or not."""
+    secret = credential_of(request)
+    archive.sessions.half_open(secret)
+    archive.sessions.end(secret)
     return Response(status_code=204)
 
 
