@@ -1,7 +1,7 @@
 """``python -m benchmarks [PART...]``: measures, prints a table, writes ``benchmarks/out/results.json``.
 
-``QUICK=1`` takes fewer turns. Parts: sealing, memory, ingest, reading, purge, length (not when quick), rekeying (all of them
-by default); ``GROUND=embedded`` or ``GROUND=cluster`` leaves the other out.
+``QUICK=1`` takes fewer turns. Parts: sealing, memory, ingest, reading, acts, purge, length (not when quick), rekeying
+(all of them by default); ``GROUND=embedded`` or ``GROUND=cluster`` leaves the other out.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import at_length, grounds, purging, reading, rekeying, results, sealing, uploading
+from benchmarks import acts, at_length, grounds, purging, reading, rekeying, results, sealing, uploading
 from benchmarks.results import Result
 from tests.servers import run
 
 OUT = Path(__file__).parent / "out" / "results.json"
-PARTS = ("sealing", "memory", "ingest", "reading", "purge", "length", "rekeying")
+PARTS = ("sealing", "memory", "ingest", "reading", "acts", "purge", "length", "rekeying")
 GROUNDS = {"cluster": grounds.cluster, "embedded": grounds.embedded}
 
 
@@ -34,6 +34,8 @@ def measured(parts: frozenset[str], chosen: list[str], directory: Path, *, quick
                     yield from uploading.measure(ground, quick=quick)
                 if "reading" in parts:
                     yield from reading.measure(ground, quick=quick)
+            if "acts" in parts:
+                yield from acts.measure(ground, quick=quick)
             if "purge" in parts:
                 yield from purging.measure(ground, quick=quick)
             if "length" in parts and name == "cluster" and not quick:
