@@ -67,12 +67,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         (home / "customers.csv").write_text("asiakasnumero;nimi;puhelin\n1001;Mallikauppa Oy;0401234501\n", "utf-8")
         (home / "agents.csv").write_text("tunnus;nimi;alanumerot;tiimit\nliisa;Liisa;1101;laskutus\n", "utf-8")
-        (home / "password").write_text("a long enough password\n", "utf-8")
-        (home / "password").chmod(0o600)
         for words in (
             "init",
             "keys confirm-backup",
-            "user add paula --role privacy-handler --password-file password",
+            "user add paula --role privacy-handler",
             "user add vera --role verifier --token-file vera-token",
             "user add aatu --role auditor --token-file aatu-token",
             "source add pbx --token-file pbx-token --notice notice-1 --balancing-test test-1",
@@ -182,11 +180,13 @@ def test_usage_errors_end_with_2(shell: Shell) -> None:
     assert shell("ingest", recording(shell)).code == 2
 
 
-def test_serve_refuses_an_address_that_others_reach(shell: Shell) -> None:
+def test_serve_refuses_an_address_that_others_reach(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     said = shell("serve", "--host", "0.0.0.0")
     assert said.code == 1
     assert "not loopback" in said.err
     (shell.home / "recvault.toml").write_text("[server]\nhost = '0.0.0.0'\n", "utf-8")
+    assert "access.second_factor" in shell("serve").err
+    monkeypatch.delenv("RECVAULT__ACCESS__SECOND_FACTOR")
     said = shell("serve")
     assert said.code == 1
     assert "server.public_url" in said.err
@@ -239,6 +239,8 @@ def test_people_and_their_tokens(shell: Shell) -> None:
     assert shell.value("user", "end-sessions", "x", "--tokens")["ended"] == 3
     assert shell.value("user", "sessions", "x")["rows"] == []
     assert shell.value("user", "disable", "x")["disabled_at"] is not None
+    invited = shell.value("user", "invite", "vera", "--reset-factors")
+    assert "/invitation#rvi_" in invited["link"] and "password" not in invited
     names = [user["name"] for user in shell.value("user", "list")["rows"]]
     assert names == ["aatu", "paula", "vera", "x"]
     linked = shell.value("user", "add", "y", "--role", "agent", "--agent", "liisa", "--token-file", "t2")
@@ -280,11 +282,7 @@ def test_people_are_refused(shell: Shell) -> None:
     assert shell("user", "add", "vera", "--token-file", "t").code == 3
     assert shell("user", "add", "x", "--role", "king", "--token-file", "t3").code == 2
     assert shell("user", "add", "x", "--token-file", "vera-token").code == 2
-    assert shell("user", "add", "x").code == 2  # no terminal to ask for a password
-    (shell.home / "password").write_text("short\n", "utf-8")
-    assert "12 to" in shell("user", "add", "x", "--password-file", "password").err
-    (shell.home / "password").chmod(0o644)
-    assert "chmod 600" in shell("user", "add", "x", "--password-file", "password").err
+    assert shell("user", "add", "x", "--password-file", "vera-token").code == 2  # nobody sets a password for another
     assert shell("user", "disable", "nobody").code == 3
     assert shell("user", "add", "x", "--agent", "nobody", "--token-file", "t4").code == 3
 
@@ -378,7 +376,7 @@ def test_one_file_at_fault_does_not_stop_the_others(shell: Shell) -> None:
 
 def released_by_two(shell: Shell, hold: str) -> None:
     """Proposed by one, decided by another; what neither may do is refused."""
-    assert shell("user", "add", "arvo", "--role", "approver", "--password-file", "password").code == 0
+    assert shell("user", "add", "arvo", "--role", "approver").code == 0
     first = shell.value("hold", "release", hold, "--as", "paula", "--reason", "settled")
     assert first["state"] == "open"
     assert shell("approval", "approve", first["id"], "--as", "paula").code == 3

@@ -18,9 +18,7 @@ from recvault.interfaces.cli.session import (
     TokenFile,
     answer,
     archive_of,
-    config_faults,
     give_token,
-    interactive,
     table,
 )
 
@@ -133,12 +131,9 @@ def user_add(
     role: Roles = None,
     agent: Annotated[str | None, typer.Option(metavar="REF", help="The person's own entry in the directory.")] = None,
     language: Annotated[str, typer.Option(help="fi or en.")] = "fi",
-    password_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file of mode 0600 with the password; else it is asked for.")
-    ] = None,
     token_file: TokenFile = None,
     invite: Annotated[
-        bool, typer.Option("--invite", help="Let the person set a password, by a link that is shown only now.")
+        bool, typer.Option("--invite", help="The link as well, where --token-file would leave it out.")
     ] = False,
     mail: MailTo = None,
     as_: Annotated[
@@ -148,19 +143,16 @@ def user_add(
     reason: Annotated[str, typer.Option(help="Why the roles are needed; whoever approves reads it.")] = "",
     json_: Json = False,
 ) -> None:
-    """Add a person. With --token-file and no --password-file the person has an API token and no password; with --invite
-    or --mail the person sets the password. Roles that open content or approve wait for an approval (--as) once somebody
-    can approve."""
+    """Add a person, who sets a password by a link: it is shown only now, or mailed with --mail. With --token-file the
+    person has an API token and no link, unless --invite asks for both. Roles that open content or approve wait for an
+    approval (--as) once somebody can approve."""
     from recvault.interfaces.cli.grants import give, granted_told, require_asked
 
     grants = tuple(parse_role(text) for text in role or ())
     if language not in ("fi", "en"):
         raise typer.BadParameter("is fi or en", param_hint="--language")
-    invited = invite or mail is not None
-    if invited and password_file is not None:
-        raise typer.BadParameter("does not go with an invitation", param_hint="--password-file")
+    invited = invite or mail is not None or token_file is None
     require_new(token_file)
-    password = None if invited else _password(password_file, needed=token_file is None)
     with archive_of(context, start=True) as archive:
         if invited:
             archive.invitations.require_possible(mail)
@@ -168,7 +160,7 @@ def user_add(
         user = archive.accounts.add_user(
             name,
             display_name=display_name or name,
-            password=password,
+            password=None,
             grants=(),
             by=OPERATOR,
             agent_id=None if agent is None else _agent_id(archive, agent),
@@ -190,16 +182,26 @@ def user_add(
 
 
 @user_commands.command("invite")
-def user_invite(context: typer.Context, name: str, mail: MailTo = None, json_: Json = False) -> None:
-    """Let a person set a new password, by a link that works once within 72 hours; for one who forgot it, too."""
+def user_invite(
+    context: typer.Context,
+    name: str,
+    mail: MailTo = None,
+    reset_factors: Annotated[
+        bool,
+        typer.Option("--reset-factors", help="The link also takes app, passkeys and recovery codes away: they are lost."),
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Let a person set a new password, by a link that works once within 72 hours; for one who forgot it, too. The person
+    finds a notice of it on the account's page."""
     with archive_of(context, start=True) as archive:
-        issued = _invite(archive, name, mail)
+        issued = _invite(archive, name, mail, resets_factors=reset_factors)
     answer({"name": name, **_invitation_json(issued)}, _invitation_lines(issued), as_json=json_)
 
 
-def _invite(archive: Archive, name: str, mail: str | None) -> Issued:
+def _invite(archive: Archive, name: str, mail: str | None, *, resets_factors: bool = False) -> Issued:
     try:
-        return archive.invitations.invite(name, by=OPERATOR, address=mail)
+        return archive.invitations.invite(name, by=OPERATOR, address=mail, resets_factors=resets_factors)
     except MailRefused as fault:
         raise MailRefused(f"{fault}; then run 'recvault user invite {name}' again, or without --mail") from None
     except MailUnavailable as fault:
@@ -252,19 +254,6 @@ def parse_role(text: str) -> Grant:
     if not values:
         raise InvalidInput(f"--role names no {found[2]}; write {found[1]}:{found[2]}=a,b")
     return Grant(role=role, scope=Scope(kind=ScopeKind(found[2]), values=values))
-
-
-def _password(file: Path | None, *, needed: bool) -> str | None:
-    if file is not None:
-        from recvault.config import read_secret
-
-        with config_faults():
-            return read_secret(file)
-    if not needed:
-        return None
-    if not interactive():
-        raise typer.BadParameter("there is no terminal to ask for it; name a file", param_hint="--password-file")
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
 
 
 def require_new(token_file: Path | None) -> None:
