@@ -1,6 +1,7 @@
 """Releases: a trainer lets a trainee hear one recording, until a day that the training purpose covers.
 
-Keeps: a release never outlives the training purpose as it was when released; it moves the ends that follow from it; it needs
+Keeps: a release never outlives the training purpose, which it may make last longer within the cap that was fixed at storing,
+where the policy says so, and moves the ends that follow; it needs
 the trainer's right to that recording at this moment, and leaves its trace; the trainee's own right is decided again at every
 range (``services.retrieve``).
 """
@@ -11,8 +12,9 @@ from datetime import datetime
 
 from recvault.domain.access import Action, Actor, Role, Subject, decide
 from recvault.domain.audit import Act
+from recvault.domain.communication import Communication
 from recvault.domain.errors import Forbidden, InvalidInput
-from recvault.domain.ports.database import Database
+from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.system import Clock
 from recvault.domain.purpose import Purpose
 from recvault.services.audit_log import AuditLog
@@ -43,8 +45,7 @@ class Training:
             trainee = unit.accounts.user_by_name(to)
             if trainee is None or not any(g.role is Role.TRAINEE and g.live(now) for g in trainee.grants):
                 raise InvalidInput("there is no trainee of this name; give the sign-in name of a person with that role")
-            end = min(until, max(p.needed_until for p in row.purposes if p.purpose == Purpose.TRAINING))
-            unit.accounts.release_to(row.id, trainee.id, end)
+            end = self._release(unit, row, trainee.id, until)
             self._audit.record(
                 unit,
                 actor=actor.id,
@@ -56,4 +57,12 @@ class Training:
             # A release is a fact of retention: a rule may keep what was released for longer, or end with it.
             self._retention.move(unit, [row], [row], by=actor.id, act=Act.RETENTION_MOVED, detail={"event": "release"})
             unit.commit()
+        return end
+
+    def _release(self, unit: UnitOfWork, row: Communication, trainee_id: str, until: datetime) -> datetime:
+        """Until when: as long as the purpose lasts once it is released until then."""
+        unit.accounts.release_to(row.id, trainee_id, until)
+        (released,) = self._retention.recomputed(unit, [row])
+        end = min(until, max(p.needed_until for p in released.purposes if p.purpose == Purpose.TRAINING))
+        unit.accounts.release_to(row.id, trainee_id, end)
         return end

@@ -9,7 +9,8 @@ Invariants, whatever the facts:
 3. A purpose that was ended never counts beyond its end, and is never live again.
 4. The do-not-keep mark never lets anything live longer than it would without.
 5. Once it is stored (``facts.caps``), no later policy and no event lets a purpose pass the cap that was fixed then, nor
-   adds a purpose that it was not stored for.
+   adds a purpose that it was not stored for. That cap is the one of the rule that counts, or of the rule that would count
+   once it was released to trainees, where the policy keeps what was released for longer.
 6. Only a statutory override (``facts.statutes``) lets it stand longer than its purposes, ceiling and mark or not; it
    makes no purpose live.
 
@@ -23,6 +24,7 @@ Left to others: holds, restrictions and open requests, which freeze what is said
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
@@ -41,8 +43,8 @@ BY_STATUTE = "statute:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PurposeEnd:
-    """The end of one purpose. ``needed_until`` (never past ``cap_until``, ``ended_at`` or the whole's
-    destruction) by ``rule``; ``ended_at`` when a person or an objection ended it."""
+    """The end of one purpose. ``needed_until`` (never past ``cap_until``, the rule's own cap, ``ended_at`` or the whole's
+    destruction) by ``rule``; ``cap_until`` as fixed at storing; ``ended_at`` when a person or an objection ended it."""
 
     purpose: str
     needed_until: datetime
@@ -131,7 +133,8 @@ def _evaluate(policy: Policy, matching: tuple[Rule, ...], facts: Facts, zone: tz
     # 1. One rule for each purpose it was stored for, and its end.
     winners = [rule for rule in matching if not facts.caps or str(rule.purpose) in facts.caps]
     ceiling_at = policy.ceiling.keep.add_to(facts.contact_at, zone)
-    ends = [_purpose_end(rule, facts, zone, ceiling_at) for rule in winners]
+    caps = facts.caps or _fixed_caps(policy, winners, facts, zone, ceiling_at)
+    ends = [_purpose_end(rule, facts, zone, ceiling_at, caps) for rule in winners]
     # 2. The latest end is the end of the whole. (Of equal ones the first purpose is named.)
     needed_until, decided_by = facts.contact_at, BY_NO_RULE
     if ends:
@@ -192,10 +195,22 @@ def event_moment(event: Event, facts: Facts) -> datetime | None:
     return None if moment is None else max(moment, facts.contact_at)
 
 
-def _purpose_end(rule: Rule, facts: Facts, zone: tzinfo, ceiling_at: datetime) -> PurposeEnd:
+def _fixed_caps(
+    policy: Policy, winners: Sequence[Rule], facts: Facts, zone: tzinfo, ceiling_at: datetime
+) -> dict[str, datetime]:
+    """What is fixed at storing for each purpose that it is stored for."""
+    released = winning_rules(policy, replace(facts, releases=(facts.contact_at,)))
+    wide = {str(rule.purpose): rule.cap.add_to(facts.contact_at, zone) for rule in released}
+    caps = {str(rule.purpose): rule.cap.add_to(facts.contact_at, zone) for rule in winners}
+    return {purpose: min(max(cap, wide.get(purpose, cap)), ceiling_at) for purpose, cap in caps.items()}
+
+
+def _purpose_end(
+    rule: Rule, facts: Facts, zone: tzinfo, ceiling_at: datetime, caps: Mapping[str, datetime]
+) -> PurposeEnd:
     cap_at = rule.cap.add_to(facts.contact_at, zone)
     ruled = min(cap_at, ceiling_at)
-    fixed = facts.caps.get(str(rule.purpose), ruled)
+    fixed = caps[str(rule.purpose)]
     cap_until = min(ruled, fixed)
     needed_until = cap_until
     event_at = event_moment(rule.from_event, facts)

@@ -85,13 +85,14 @@ def _purpose_lines(
             )
     if facts.caps and end.cap_until < rule.cap.add_to(facts.contact_at, zone):
         yield line("fixed-cap", "its cap was fixed when it was stored, and is not passed", end.cap_until)
+    cap_at = min(end.cap_until, rule.cap.add_to(facts.contact_at, zone))
     words = _EVENT_WORDS[rule.from_event]
     event_at = event_moment(rule.from_event, facts)
     if event_at is None:
-        yield line("waiting", f"{words} has not happened; it ends at its cap", end.cap_until)
+        yield line("waiting", f"{words} has not happened; it ends at its cap", cap_at)
     elif rule.from_event is not Event.CONTACT:
         yield line("event", f"{words} counts", event_at)
-    if end.cap_until == ends.ceiling_at:
+    if cap_at == ends.ceiling_at:
         yield line("ceiling", "its cap reaches the ceiling of the policy", ends.ceiling_at)
 
 
