@@ -20,7 +20,7 @@ import pytest
 
 from recvault.domain.access import Role
 from tests.servers.run import free_ports
-from tests.support.archives import World, make_world, wav
+from tests.support.archives import World, configuration, make_world, memory_parts, wav
 from tests.support.installed import program
 from tests.support.marks import PASSING, SEALED, marks_in
 from tests.support.serving import BOUNDARY, Served, multipart, serve
@@ -246,8 +246,7 @@ def upload(client: httpx.Client, token: str, content: bytes) -> httpx.Response:
 
 def test_upload_and_playback_through_the_proxy_leave_no_mark_in_its_log(world: World, tmp_path: Path) -> None:
     call = wav(SEALED["content"].encode() + bytes(3_000_000))
-    people = world.archive.accounts
-    vera = {"Authorization": "Bearer " + people.issue_api_token(Role.VERIFIER.value, by="system:test")}
+    vera = {"Authorization": "Bearer " + world.archive.sessions.issue_token(Role.VERIFIER.value, by="system:test")}
     with ExitStack() as server:
         served = server.enter_context(serve(world.archive))
         proxy = Proxy(tmp_path, served.port)
@@ -272,6 +271,30 @@ def test_upload_and_playback_through_the_proxy_leave_no_mark_in_its_log(world: W
     errors = [entry for entry in entries if entry.get("logger", "").startswith("http.log.error")]
     assert errors and all("headers" not in entry["request"] for entry in entries if "request" in entry)
     assert {entry["request"]["uri"] for entry in errors} == {"/v1/playback/"}
+
+
+def test_the_desk_opens_through_the_proxy_under_its_name_alone(tmp_path: Path) -> None:
+    parts, proxy = memory_parts(), Proxy(tmp_path, 0)
+    parts.config = configuration(
+        SERVER__PUBLIC_URL=proxy.environment["RECVAULT_SITE"],
+        SERVER__TRUSTED_PROXIES='["127.0.0.1"]',
+        ACCESS__SECOND_FACTOR="required",
+    )
+    world = make_world(parts=parts)
+    with world.archive, serve(world.archive) as served:
+        proxy.environment["RECVAULT_UPSTREAM"] = f"127.0.0.1:{served.port}"
+        with proxy.running() as client:
+            page = client.get("/sign-in")
+            assert page.status_code == 200 and len(page.headers.get_list("strict-transport-security")) == 1
+            wrong = client.post(
+                "/sign-in", data={"name": "x", "password": "y"}, headers={"Origin": "https://evil.example"}
+            )
+            assert wrong.status_code == 403
+            own = {"Origin": str(client.base_url)}
+            assert client.post("/sign-in", data={"name": "x", "password": "y"}, headers=own).status_code == 401
+            forged = {"X-Forwarded-Proto": "http", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "evil.example"}
+            assert client.get("/sign-in", headers=forged).status_code == 200, "the proxy says it better"
+        assert served.client.get("/sign-in", headers={"X-Forwarded-Proto": "https"}).status_code == 403
 
 
 def refuse_what_is_inside(client: httpx.Client, served: Served) -> None:
