@@ -22,6 +22,7 @@ from recvault.bootstrap.brakes import braking
 from recvault.bootstrap.federating import federating
 from recvault.bootstrap.granting import granting
 from recvault.bootstrap.keys import open_keyring, open_root_key, write_first_kit
+from recvault.bootstrap.log import flat, system_acts
 from recvault.bootstrap.parts import (
     migrate_schema,
     open_database,
@@ -85,8 +86,8 @@ from recvault.services.holds import Holds
 from recvault.services.ingest import INDEX_KEY, Ingest
 from recvault.services.invitations import Invitations
 from recvault.services.key_ends import KeyEnds
-from recvault.services.keys_ahead import KeysAhead
 from recvault.services.keyring_age import KeyringAge
+from recvault.services.keys_ahead import KeysAhead
 from recvault.services.ledger import Ledger
 from recvault.services.ledger_loss import LedgerLoss
 from recvault.services.listening_limits import ListeningLimits
@@ -115,6 +116,7 @@ from recvault.services.stopped import Stopped
 from recvault.services.streams import Streams
 from recvault.services.suspension import Suspensions
 from recvault.services.sweep import Sweeper
+from recvault.services.system_acts import SystemActs
 from recvault.services.training import Training
 
 PERMANENT_KEYS = {
@@ -144,6 +146,7 @@ class Archive:
     access: Access
     audit: AuditLog
     checkpoints: Checkpoints
+    system_acts: SystemActs
     ledger: Ledger
     period_keys: PeriodKeys
     key_ends: KeyEnds
@@ -308,6 +311,7 @@ def assemble(
         access=base.access,
         audit=base.audit,
         checkpoints=base.checkpoints,
+        system_acts=system_acts(parts, base.audit),
         ledger=base.ledger,
         period_keys=base.period_keys,
         key_ends=base.key_ends,
@@ -403,3 +407,4 @@ def start(archive: Archive, *, demo: bool = False) -> None:
     archive.purpose_endings.settle_replayed()
     if faults := archive.places.check():
         raise ResidencyViolation("the archive does not start here: " + "; ".join(faults))
+    archive.system_acts.started(flat(archive.config))
