@@ -108,7 +108,7 @@ def test_every_refusal_has_its_word() -> None:
 def test_sentences_of_services_are_those_that_services_say() -> None:
     """A sentence that a service words differently by now would be shown untranslated, or not at all."""
     package = Path(recvault.interfaces.web.__file__).parents[2]
-    parts = [package / "services", package / "interfaces" / "http"]
+    parts = [package / "services", package / "interfaces" / "http", package / "domain", package / "adapters"]
     source = " ".join(path.read_text(encoding="utf-8") for part in parts for path in part.glob("*.py"))
     said = re.sub(r"\{[A-Z_]+\}|\d+", "#", re.sub(r'"\s+f?"', "", source))
     for sentence in words.SENTENCES:
