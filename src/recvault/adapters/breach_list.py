@@ -47,7 +47,7 @@ class BreachList:
         with self._open(self._place) as file:
             size = file.seek(0, 2)
             if size == 0:
-                raise ConfigurationError("access.breach_list is empty; download it again")
+                raise _empty()
             for position in (0, max(size - _LINE_LIMIT, 0)):
                 _line_after(file, position, size)
         return f"one file of {size // 1024**2} MiB"
@@ -75,6 +75,8 @@ class BreachList:
         with self._open(self._place) as file:
             low, high = 0, file.seek(0, 2)
             size = high
+            if size == 0:
+                raise _empty()
             while low < high:  # the line that begins first at or after ``low`` is sought between ``low`` and ``high``
                 middle = (low + high) // 2
                 start, entry, count = _line_after(file, middle, size)
@@ -119,6 +121,10 @@ def _entry(line: bytes) -> tuple[bytes, int]:
     if found is None:
         raise _unreadable()
     return found[1].upper(), int(found[2])
+
+
+def _empty() -> ConfigurationError:
+    return ConfigurationError("access.breach_list is empty; download it again")
 
 
 def _unreadable() -> ConfigurationError:

@@ -188,7 +188,9 @@ def user_invite(
     mail: MailTo = None,
     reset_factors: Annotated[
         bool,
-        typer.Option("--reset-factors", help="The link also takes app, passkeys and recovery codes away: they are lost."),
+        typer.Option(
+            "--reset-factors", help="The link also takes app, passkeys and recovery codes away: they are lost."
+        ),
     ] = False,
     json_: Json = False,
 ) -> None:
