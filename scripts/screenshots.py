@@ -88,6 +88,17 @@ def path(address: str, who: str) -> Shot:
     return shoot
 
 
+def account(page: Page, base: str, _: Desk) -> None:
+    sign_in(page, base, "maija")
+    page.goto(f"{base}/account")
+    page.click("section:has(#tokens) summary")
+    page.fill("section:has(#tokens) [name=label]", "raportit")
+    page.check("[name=role_verifier]")
+    page.click("section:has(#tokens) details button")
+    page.wait_for_selector("code.secret")
+    page.click("section:has(#tokens) summary")
+
+
 SHOTS: dict[str, Shot] = {
     "sign-in": lambda page, base, _: void(page.goto(f"{base}/sign-in")),
     "sign-in-wrong": faulty,
@@ -108,6 +119,8 @@ SHOTS: dict[str, Shot] = {
     "destructions": path("/destructions", "aino"),
     "destruction": path("/destructions/{first}", "aino"),
     "destruction-waiting": path("/destructions/{today}", "aino"),
+    "account": account,
+    "prove": path("/prove", "maija"),
     "error-forbidden": path("/communications/{call}?purpose=verification", "aino"),
 }
 
