@@ -35,6 +35,7 @@ class AlarmCode(StrEnum):
     REVIEW_DUE = "access-review"
     APPROVAL_BROKEN = "approval-broken"
     PASSKEY_SUSPECT = "passkey-suspect"
+    SIGN_IN_FAILURES = "sign-in-failures"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recvault.domain.approvals import ProposalState
+from recvault.domain.attempts import ALARMING, Counted
 from recvault.domain.backups import VERIFIED
 from recvault.domain.notices import Alarm, AlarmCode
 from recvault.domain.ports.database import UnitOfWork
@@ -31,12 +32,15 @@ FAILING = timedelta(minutes=10)
 """How long a task may fail."""
 BROKEN_FOR = timedelta(days=7)
 """For how long people hear that what was approved had been altered."""
+TRIED_FOR = timedelta(hours=1)
+"""How long after the last failed sign-in people are told of many on one account."""
 NO_WORKER_SECONDS = 300
 AUDIT_BEHIND_SECONDS = 600
 
 _MAY_COME_BACK = frozenset(
     {AlarmCode.STORE, AlarmCode.PLACE, AlarmCode.KEYRING, AlarmCode.DATABASE, AlarmCode.NO_WORKER}
 )
+_ACCOUNTS = (Counted.ACCOUNT, Counted.DEVICE)
 _SAME_WORK = {"overdue": "purge"}
 """Tasks that do another's work: what is wrong with either is one alarm."""
 
@@ -77,8 +81,8 @@ def of_gauges(values: Mapping[str, float], *, attention_limit: int) -> Sights:
 
 
 def of_rows(unit: UnitOfWork, now: datetime, *, suspended: bool, backups: bool) -> Sights:
-    """Policy, backup, lone decisions, altered approvals, suspect passkeys, suspension. ``suspended``: destruction is;
-    ``backups``: they are made here."""
+    """Policy, backup, lone decisions, altered approvals, suspect passkeys, failed sign-ins, suspension.
+    ``suspended``: destruction is; ``backups``: they are made here."""
     found: Sights = {}
     policy = unit.policies.active()
     if policy is not None and policy.signed_at is None and policy.activated_at + UNSIGNED <= now:
@@ -94,6 +98,8 @@ def of_rows(unit: UnitOfWork, now: datetime, *, suspended: bool, backups: bool) 
         found[AlarmCode.APPROVAL_BROKEN] = broken
     if suspects := unit.passkeys.suspects():
         found[AlarmCode.PASSKEY_SUSPECT] = suspects
+    if tried := unit.attempts.crowded(_ACCOUNTS, failures=ALARMING, since=now - TRIED_FOR):
+        found[AlarmCode.SIGN_IN_FAILURES] = tried
     if suspended:
         found[AlarmCode.DESTRUCTION_SUSPENDED] = 1
     return found

@@ -118,6 +118,10 @@ FI = Words(
             "Avainten laskureita on kulkenut taaksepäin, joten niistä voi olla kopioita: {count}.",
             "henkilö poistaa avaimen tilisivullaan ja rekisteröi uuden; selvitä, kenellä avain on ollut",
         ),
+        "sign-in-failures": (
+            "Monta epäonnistunutta kirjautumista samalle tunnukselle viimeisen tunnin aikana; tunnuksia: {count}.",
+            "kysy, ovatko ne henkilön omia; vieraat odottavat, tutut laitteet pääsevät sisään",
+        ),
     },
     tasks={
         "stopped_because": ("Tuhoaminen pysähtyi ennen alkuaan.", "katso syy: recvault purge --dry-run"),
@@ -255,6 +259,10 @@ EN = Words(
         "passkey-suspect": (
             "Passkeys counted backwards, so copies of them may be about: {count}.",
             "the person removes it on the account's page and registers another; find out who has had it",
+        ),
+        "sign-in-failures": (
+            "Many failed sign-ins to one account within the last hour; accounts: {count}.",
+            "ask whether they are the person's own; strangers wait, devices that are known get in",
         ),
     },
     tasks={
