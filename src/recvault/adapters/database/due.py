@@ -42,6 +42,7 @@ from recvault.adapters.database.tables import (
     releases,
     streams,
     tags,
+    wrapped_by,
 )
 from recvault.domain.communication import State
 from recvault.domain.destruction import DueItem
@@ -120,7 +121,10 @@ class DueWork:
     def remove(self, items: Collection[DueItem], *, worker: str) -> None:
         """Everything that belongs to the rows goes with them."""
         self._claimed(delete(communications).where(_c.state == State.DESTROYING.value), items, worker)
-        self._claims.remove([item.communication_id for item in items])
+        ids = [item.communication_id for item in items]
+        self._claims.remove(ids)
+        for batch in batches(ids):
+            self._session.change(delete(wrapped_by).where(self._session.among(wrapped_by.c.communication_id, batch)))
 
     def count_due(self, now: datetime) -> int:
         """Stored, due, not held, not stopped; those under a lease count, those already shredded do not."""

@@ -228,10 +228,12 @@ streams = Table("communication_streams", metadata, StreamColumns, UniqueConstrai
 
 
 class WrappedByColumns(TypedColumns):
-    communication_id: Named[str] = Column(TEXT, ForeignKey(communications.c.id, ondelete="CASCADE"), primary_key=True)
-    key_id: Named[str] = Column(TEXT, ForeignKey(period_keys.c.key_id), primary_key=True)
+    communication_id: Named[str] = Column(TEXT, primary_key=True)
+    key_id: Named[str] = Column(TEXT, primary_key=True)
 
 
+# No foreign keys: re-keying adds a row for each data key whose two others it has locked anyway, and their checks would lock
+# them again, one by one.
 # Every key that ever wrapped the data key. Outlives shredding: the certificate is complete when all are gone.
 # What lies under a key is looked up here, and no index of ``communications`` names its key: so a new key changes none of
 # them (a heap-only update, PostgreSQL manual, 73.7), for which its pages keep some room.

@@ -14,6 +14,8 @@ depends_on = None
 
 _DUE = "ix_communications_due"
 _COLUMNS = ["state", "destroy_at", "id"]
+_OF_ROW = "fk_communication_wrapped_by_communication_id_communications"
+_OF_KEY = "fk_communication_wrapped_by_key_id_period_keys"
 _SPARSE = ("contact_point_id", "agent_id", "team", "queue", "case_ref")
 _CONDITION = sa.text("stopped_reason IS NULL")
 
@@ -37,6 +39,9 @@ def upgrade() -> None:
         table.drop_column("fence")
     _index(include=["policy_version", "customer_id"])
     _sparse(True)
+    with op.batch_alter_table("communication_wrapped_by") as table:
+        for name in (_OF_ROW, _OF_KEY):
+            table.drop_constraint(op.f(name), type_="foreignkey")
 
 
 def downgrade() -> None:
@@ -49,6 +54,9 @@ def downgrade() -> None:
         table.create_check_constraint(op.f("ck_communications_lease"), "(claimed_by IS NULL) = (lease_until IS NULL)")
     _index(include=[])
     _sparse(False)
+    with op.batch_alter_table("communication_wrapped_by") as table:
+        table.create_foreign_key(op.f(_OF_ROW), "communications", ["communication_id"], ["id"], ondelete="CASCADE")
+        table.create_foreign_key(op.f(_OF_KEY), "period_keys", ["key_id"], ["key_id"])
 
 
 def _index(*, include: list[str]) -> None:
