@@ -29,45 +29,49 @@ restriction is neither opened nor released. A search shows only what the role, i
 """
 
 FOOTER = """\
-`ingest` is decided by the source's token, which carries no role. Sweeping after a restore, signing a policy and giving keys anew
-are commands on the archive's own machine (`--as`). Every other act has its doors: `src/recvault/interfaces/doors.py` says which,
-and `tests/system/test_every_door.py` walks every method and path of API and desk with every role, on calls of the own and of
-another team, in every state, and compares with this table. A door that is not declared fails that test.
+`ingest` is decided by the source's token, which carries no role. Sweeping after a restore, signing a policy and
+giving keys anew are commands on the archive's own machine (`--as`). Every other act has its doors:
+`src/recvault/interfaces/doors.py` says which, and `tests/system/test_every_door.py` walks every method and path of
+API and desk with every role, on calls of the own and of another team, in every state, and compares with this table. A
+door that is not declared fails that test.
 
 ## Giving and taking roles
 
-Taking a role away is immediate, and so is giving one that opens and approves nothing ({free}). The others ({guarded}) are
-proposed by an administrator, approved by another person, and begin {delay} hours later; meanwhile an approver can refuse and the
-proposer withdraw, an alarm is mailed, and the person sees it at the desk. A wider scope or a later end counts as a new role.
-Nobody approves a role for themselves, and two accounts of one person (`recvault user person`) count as one person.
+Taking a role away is immediate, and so is giving one that opens and approves nothing ({free}). The others ({guarded})
+are proposed by an administrator, approved by another person, and begin {delay} hours later; meanwhile an approver can
+refuse and the proposer withdraw, an alarm is mailed, and the person sees it at the desk. A wider scope or a later end
+counts as a new role. Nobody approves a role for themselves, and two accounts of one person (`recvault user person`)
+count as one person.
 
 The one way past this: on the archive's own machine, while nobody can approve. So make the first accounts with
 `recvault user add`, the approver last. Each such grant stands in the audit log with `bootstrap`.
 
-Break-glass gives one role for 1 to {break_glass} hours as soon as another person approves it: with an alarm, in the review of the week, and it
-ends by itself. It makes no approver. A disclosure to an authority always takes two people, whatever `approvals.mode` says; it and
-a bulk export are authorised for 7 days, for the one who asked. Nothing exports content in bulk yet; what will, asks for the
-authorisation.
+Break-glass gives one role for 1 to {break_glass} hours as soon as another person approves it: with an alarm, in the
+review of the week, and it ends by itself. It makes no approver. A disclosure to an authority always takes two people,
+whatever `approvals.mode` says; it and a bulk export are authorised for 7 days, for the one who asked. Nothing exports
+content in bulk yet; what will, asks for the authorisation.
 
 ## Purposes and references
 
-`verification` takes a case reference as `access.case_reference` says (else a reason of the list) and must still be live;
-`training` must still be live; content opens for `request` only with the reference of the request (`access.request_pattern`), and
-for `authority` only with the id of an approved disclosure. Searching and looking at the index for these two takes no reference yet.
+`verification` takes a case reference as `access.case_reference` says (else a reason of the list) and must still be
+live; `training` must still be live; content opens for `request` only with the reference of the request
+(`access.request_pattern`), and for `authority` only with the id of an approved disclosure. Searching and looking at
+the index for these two takes no reference yet.
 
 ## How much
 
-One person opens `access.opens_per_hour` recordings and searches or views `access.searches_per_hour` times in an hour of the clock
-(UTC), counted in the database over all processes and all accounts of the person; one more is 429 with `Retry-After`. Playing a
-recording that was opened is not counted again.
+One person opens `access.opens_per_hour` recordings and searches or views `access.searches_per_hour` times in an hour
+of the clock (UTC), counted in the database over all processes and all accounts of the person; one more is 429 with
+`Retry-After`. Playing a recording that was opened is not counted again.
 
 An alarm is raised for a day (UTC) on which somebody opened at least `access.unusual_opens` recordings and more than
-`access.unusual_times` times their usual day (the mean of the days with openings of the four weeks before), or recordings of
-`access.unusual_customers` different customers. Who listens steadily too much is usual by this rule: the weekly review shows it.
+`access.unusual_times` times their usual day (the mean of the days with openings of the four weeks before), or
+recordings of `access.unusual_customers` different customers. Who listens steadily too much is usual by this rule: the
+weekly review shows it.
 
-Every week (Monday to Sunday, UTC) a team lead is shown who reaches the team, by which role, who opened how much for which
-purpose, unusual days, break-glass and accounts unused for 90 days (`/review`, `recvault review`), and confirms it; the mail that it
-waits names nobody.
+Every week (Monday to Sunday, UTC) a team lead is shown who reaches the team, by which role, who opened how much for
+which purpose, unusual days, break-glass and accounts unused for 90 days (`/review`, `recvault review`), and confirms
+it; the mail that it waits names nobody.
 """
 
 ONE = (Action.VIEW, Action.OPEN, Action.DO_NOT_KEEP, Action.RELEASE)
