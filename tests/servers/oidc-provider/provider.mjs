@@ -91,6 +91,10 @@ async function signIn(provider, request, response) {
   await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
 }
 
+const PAGE = `<!doctype html><title>Sign in</title><form method="post">
+<input name="account" autofocus><input name="group" value="staff"><input name="group" value="desk">
+<input name="amr" value="mfa"><button>Sign in</button></form>`;
+
 function serve(number, conformIdTokenClaims) {
   const port = Number(firstPort) + number;
   const provider = new Provider(`http://127.0.0.1:${port}`, configuration(`issuer${number}`, conformIdTokenClaims));
@@ -98,6 +102,8 @@ function serve(number, conformIdTokenClaims) {
   const server = createServer((request, response) => {
     if (request.method === 'POST' && request.url.startsWith('/interaction/')) {
       signIn(provider, request, response).catch((fault) => response.writeHead(500).end(String(fault)));
+    } else if (request.url.startsWith('/interaction/')) {
+      response.writeHead(200, { 'Content-Type': 'text/html' }).end(PAGE);
     } else {
       rest(request, response);
     }
