@@ -76,6 +76,19 @@ class Authenticator:
         parts = {"clientDataJSON": client, "authenticatorData": data, "signature": signature}
         return self._answer(**parts, **({} if self.handle is None else {"userHandle": self.handle}))
 
+    def verify_elsewhere(self, kept: Mapping[str, Any]) -> None:
+        """What an auditor does with an exported approval, with nothing of ours: the act, its hash, the signature over it."""
+        act = json.dumps(kept["act"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        client = decode(kept["client_data"])
+        assert encode(hashlib.sha256(act).digest()) == kept["challenge"] == json.loads(client)["challenge"]
+        cose = cbor2.loads(decode(kept["public_key"]))
+        point = ec.EllipticCurvePublicNumbers(
+            int.from_bytes(cose[-2]), int.from_bytes(cose[-3]), ec.SECP256R1()
+        ).public_key()
+        said = decode(kept["authenticator_data"]) + hashlib.sha256(client).digest()
+        point.verify(decode(kept["signature"]), said, ec.ECDSA(hashes.SHA256()))
+        assert kept["covers_the_proposal"] and point == self.key.public_key()
+
     def _data(self, flags: int) -> bytes:
         flags |= (PRESENT if self.present else 0) | (VERIFIED if self.verified else 0)
         return hashlib.sha256(self.party.encode()).digest() + struct.pack(">BI", flags, self.count)

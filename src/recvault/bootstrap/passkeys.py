@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from recvault.adapters.webauthn import WebAuthn
 from recvault.bootstrap.services import Foundation, Parts
 from recvault.bootstrap.sign_in import Entrance
-from recvault.bootstrap.telling import desk
 from recvault.config import Config
 from recvault.domain.passkeys import RelyingParty
 from recvault.services.approval_letters import ApprovalLetters, LetterSettings
@@ -80,7 +79,7 @@ def approval_letters(config: Config, mailing: Mailing) -> ApprovalLetters:
     settings = LetterSettings(
         approvers=() if mailing.printed else section.approvers_to,
         controller=() if mailing.printed else section.controller_to or config.mail.alarms_to,
-        desk=desk(config) if config.server.web_enabled else None,
+        desk=(config.mail.public_url or relying_party(config).origin) if config.server.web_enabled else None,
         language=config.mail.language,
         zone=config.retention.zone,
     )

@@ -60,6 +60,8 @@ API: Mapping[str, Door] = {
     "GET /readyz": _ANYBODY,
     "GET /metrics": Door(who=Who.NEAR),
     "GET /v1/certificate-key": _ANYBODY,
+    "GET /v1/log/checkpoint": _ANYBODY,
+    "GET /v1/log/addition": _ANYBODY,
     "POST /v1/session": _ANYBODY,
     "DELETE /v1/session": _PERSON,
     "GET /v1/edge-key": _SOURCE,
@@ -115,6 +117,7 @@ API: Mapping[str, Door] = {
     "POST /v1/access-review/confirm": _role(Action.ACCESS_CONFIRM),
     "POST /v1/session/factor": _ANYBODY,  # shows the half-open session itself
     "GET /v1/approvals/{proposal_id}": _role(Action.APPROVAL_LIST),
+    "GET /v1/approvals/{proposal_id}/assertions": _role(Action.APPROVAL_LIST),
     "POST /v1/approvals/{proposal_id}/challenge": _role(Action.APPROVAL_DECIDE),
     "POST /v1/approvals/{proposal_id}/decide": _role(Action.APPROVAL_DECIDE),
     "GET /v1/account/sessions": _PERSON,

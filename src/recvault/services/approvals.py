@@ -13,14 +13,14 @@ Leaves to others: what a kind does (its handler, given by whoever owns it, runs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recvault.domain.access import Action, Actor
 from recvault.domain.approvals import DELAYS, Proposal, ProposalKind, ProposalState, require_step
 from recvault.domain.audit import Act
-from recvault.domain.decisions import AssertionBroken, AssertionRequired, Proof
+from recvault.domain.decisions import Assertion, AssertionBroken, AssertionRequired, Proof
 from recvault.domain.errors import Conflict, DatabaseUnavailable, Forbidden, InvalidInput, RecvaultError
 from recvault.domain.ids import uuid7
 from recvault.domain.passkeys import PasskeyRefused, Use
@@ -327,6 +327,12 @@ class Approvals:
         self._access.require(actor, Action.APPROVAL_LIST)
         with self._database.read() as unit:
             return unit.proposals.get(proposal_id)
+
+    def evidence(self, actor: Actor, proposal_id: str) -> tuple[Proposal, Sequence[Assertion]]:
+        """A proposal and what approvers' passkeys signed of it, the oldest first, for whoever verifies it elsewhere."""
+        self._access.require(actor, Action.APPROVAL_LIST)
+        with self._database.read() as unit:
+            return unit.proposals.get(proposal_id), unit.passkeys.assertions(proposal_id)
 
     # --- shared
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -9,6 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from recvault.domain.approvals import Proposal
 from recvault.domain.brakes import Forecast, Suspension
+from recvault.domain.decisions import Assertion, act_of, challenge_of
 from recvault.domain.holds import HoldCount
 from recvault.interfaces.http.forms import Form, Short, hold_json
 from recvault.interfaces.http.identity import ActorDep, ArchiveDep, ProvedActorDep, SignedInDep
@@ -42,7 +44,7 @@ class DecideForm(Form):
     """``POST /v1/approvals/{id}/decide``. ``assertion``: what the browser's ``toJSON()`` gives for the credential that
     signed the challenge (Web Authentication, Level 3, 5.1.7), for ``approve`` where approvals.proof is "passkey"."""
 
-    decision: Literal["approve", "refuse", "withdraw"]
+    decision: Literal["approve", "refuse"]
     assertion: dict[str, Any] | None = None
 
 
@@ -69,6 +71,14 @@ def show(proposal_id: Short, actor: ActorDep, archive: ArchiveDep) -> dict[str, 
     return proposal_json(archive.approvals.get(actor, proposal_id))
 
 
+@router.get("/approvals/{proposal_id}/assertions")
+def assertions(proposal_id: Short, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """What approvers' passkeys signed, for whoever verifies it elsewhere (docs/adr/0014): the act, the public key (COSE) and
+    the assertion, in base64url."""
+    proposal, kept = archive.approvals.evidence(actor, proposal_id)
+    return {"rows": [assertion_json(proposal, one) for one in kept]}
+
+
 @router.post("/approvals/{proposal_id}/challenge")
 def challenge(proposal_id: Short, who: SignedInDep, archive: ArchiveDep) -> dict[str, Any]:
     """What the approver's passkey is to sign: the act, and options for ``navigator.credentials.get()``. The answer counts
@@ -79,12 +89,10 @@ def challenge(proposal_id: Short, who: SignedInDep, archive: ArchiveDep) -> dict
 
 @router.post("/approvals/{proposal_id}/decide")
 def decide(proposal_id: Short, form: DecideForm, who: SignedInDep, archive: ArchiveDep) -> dict[str, Any]:
-    """Approves with an assertion, refuses, or withdraws an own proposal."""
+    """Approves with an assertion, or refuses."""
     approvals = archive.approvals
     if form.decision == "refuse":
         return proposal_json(approvals.refuse(who.actor, proposal_id))
-    if form.decision == "withdraw":
-        return proposal_json(approvals.withdraw(who.actor, proposal_id))
     decided = approvals.approve(who.actor, proposal_id, answer=form.assertion, binding=who.session.id)
     return proposal_json(decided)
 
@@ -175,6 +183,27 @@ def proposal_json(proposal: Proposal) -> dict[str, Any]:
         "expires_at": None if proposal.expires_at is None else proposal.expires_at.isoformat(),
         "proof": None if proposal.decided_at is None else ("account" if proposal.assertion is None else "passkey"),
     }
+
+
+def assertion_json(proposal: Proposal, assertion: Assertion) -> dict[str, Any]:
+    """An assertion, with the act as the proposal's row says it now: its SHA-256 is the challenge unless it was altered."""
+    act = act_of(proposal, approver=assertion.user_id, nonce=assertion.nonce)
+    signed = assertion.signed
+    return {
+        "at": assertion.at.isoformat(),
+        "act": dict(act),
+        "challenge": _base64url(signed.challenge),
+        "covers_the_proposal": challenge_of(act) == signed.challenge,
+        "credential_id": _base64url(signed.credential_id),
+        "public_key": _base64url(assertion.public_key),
+        "authenticator_data": _base64url(signed.authenticator_data),
+        "client_data": _base64url(signed.client_data),
+        "signature": _base64url(signed.signature),
+    }
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def suspension_json(suspension: Suspension) -> dict[str, Any]:
