@@ -28,6 +28,7 @@ from recvault.interfaces.witness.watching import Contradiction, Witness, parse_a
 from recvault.sealing import notes
 from recvault.services.checkpoints import CheckpointRules, Checkpoints
 from tests.support.archives import make_world
+from tests.support.serving import serve
 
 NOW = datetime(2026, 11, 22, 12, 0, 7, tzinfo=UTC)
 
@@ -243,3 +244,27 @@ def test_the_commands(tmp_path: Path, log: Log) -> None:
     DirectoryOutlet(published).tell(log.addition(0, 20))
     refused = CliRunner().invoke(app, ["witness", "read", home, str(published)])
     assert isinstance(refused.exception, Contradiction)
+
+
+# --- from the archive itself
+
+
+def test_a_witness_asks_the_archive(witness: Witness, state: WitnessState) -> None:
+    world = make_world()
+    archive, sizes = world.archive, []
+    with archive, serve(archive) as served:
+        client, address = served.client, f"http://127.0.0.1:{served.port}"
+        assert client.get("/v1/log/checkpoint").status_code == 404
+        state.follow(archive.checkpoints.key())
+        for _ in range(2):
+            archive.audit.note(actor="system:test", act=Act.VIEWED)
+            archive.audit.sequence()
+            archive.checkpoints.publish(at_once=True)
+            sizes += [one.checkpoint.size for one in fetching.from_archive(witness, state, address, out=None)]
+        latest = archive.checkpoints.latest()
+        assert latest is not None
+        assert sizes == [latest.size - 1, latest.size]
+        assert fetching.from_archive(witness, state, address, out=None) == []
+        assert parse_checkpoint(client.get("/v1/log/checkpoint").text) == latest
+        assert client.get("/v1/log/addition", params={"old": latest.size + 1}).status_code == 409
+        assert client.get("/v1/log/addition", params={"old": -1}).status_code == 422

@@ -21,6 +21,7 @@ from recvault.interfaces.http import (
     approvals,
     communications,
     grants,
+    log_checkpoints,
     metrics,
     problems,
     register,
@@ -54,6 +55,7 @@ def create_app(archive: Archive) -> FastAPI:
     app.include_router(approvals.router)
     app.include_router(grants.router)
     app.include_router(audit_log.router)
+    app.include_router(log_checkpoints.router)
     app.include_router(account.router)
     app.include_router(metrics.router)
     if archive.config.server.web_enabled:
