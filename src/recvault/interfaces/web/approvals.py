@@ -89,6 +89,7 @@ def approve(proposal_id: str, page: PageDep) -> Response:
     """Asks for the approver's passkey over this act, or approves where the account is enough."""
     approvals = page.archive.approvals
     if approvals.rules.proof is Proof.ACCOUNT:
+        page.archive.sessions.require_proof(page.actor)
         approvals.approve(page.actor, proposal_id)
         return see_other("/approvals")
     return _one(page, proposal_id, approvals.question(page.actor, proposal_id, binding=_session_of(page)))
@@ -119,6 +120,7 @@ def _one(page: Page, proposal_id: str, question: Question | None) -> Response:
         one=found,
         people=people(page, (who for who in (found.proposed_by, found.decided_by) if who)),
         held=_holds_of(page, [found]),
+        body=_in_detail(found),
         until=datetime.fromisoformat(str(found.body["until"])) if "until" in found.body else None,
         over=found.is_over(page.now),
         acts=_acts(page, found),
@@ -127,6 +129,15 @@ def _one(page: Page, proposal_id: str, question: Question | None) -> Response:
         small=approvals.rules.mode is Mode.SMALL,
         delay_hours=int(approvals.rules.delay.total_seconds() // 3600),
     )
+
+
+def _in_detail(one: Proposal) -> list[tuple[str, str]]:
+    """What is to be done, as it stands in the proposal: an approver signs it, so an approver sees it."""
+    told = ((name, value) for name, value in sorted(one.body.items()) if name != "until")
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True))
+        for name, value in told
+    ]
 
 
 def _acts(page: Page, one: Proposal) -> frozenset[str]:
