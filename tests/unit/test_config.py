@@ -489,3 +489,25 @@ def test_a_token_is_named_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_pin_does_not_stand_in_the_configuration(tmp_path: Path) -> None:
     assert "keyring.token_pin is not known" in fault_of(tmp_path, '[keyring]\ntoken_pin = "4711"\n')
+
+
+@pytest.mark.parametrize(
+    ("server", "taken"),
+    [
+        ("", True),
+        ('public_url = "http://127.0.0.1:8470"', True),
+        ('public_url = "https://archive.company.example"', False),
+        ('host = "10.0.0.5"', False),
+        ('host = "10.0.0.5"\npublic_url = "https://archive.company.example"\nweb_enabled = false', True),
+    ],
+)
+def test_second_factors_are_left_out_only_where_nobody_else_reaches_the_desk(
+    tmp_path: Path, server: str, taken: bool
+) -> None:
+    text = f'[server]\n{server}\n[access]\nsecond_factor = "off"\n'
+    if taken:
+        assert load(write(tmp_path, text), {}, base=tmp_path).access.second_factor == "off"
+    else:
+        with pytest.raises(ConfigFault, match=r"access\.second_factor"):
+            load(write(tmp_path, text), {}, base=tmp_path)
+    assert load(None, {}, base=tmp_path).access.second_factor == "required"

@@ -9,6 +9,7 @@ from recvault.adapters.common_passwords import CommonPasswords
 from recvault.adapters.credentials import Argon2Hasher
 from recvault.adapters.one_time_codes import OneTimeCodes
 from recvault.bootstrap.services import Foundation, Parts
+from recvault.config import Config
 from recvault.domain.ports.credentials import PasswordHasher
 from recvault.domain.ports.keyring import KeyKind
 from recvault.services import second_factors, throttle
@@ -38,11 +39,10 @@ def entrance(
     """On the parts given; all of it shares one hasher, which bounds the memory of all of it."""
     config = parts.config
     hasher = hasher or Argon2Hasher()
-    breach_list = config.access.breach_list
     passwords = Passwords(
         hasher=hasher,
         common=CommonPasswords(),
-        breached=None if breach_list is None else BreachList(breach_list),
+        breached=breached_passwords(config),
         names=(config.controller.name, "recvault"),
     )
     factors = SecondFactors(
@@ -78,3 +78,9 @@ def entrance(
             entropy=parts.entropy,
         ),
     )
+
+
+def breached_passwords(config: Config) -> BreachList | None:
+    """The operator's list, if there is one."""
+    place = config.access.breach_list
+    return None if place is None else BreachList(place)

@@ -21,6 +21,7 @@ from recvault import __version__, bootstrap
 from recvault.bootstrap import Archive
 from recvault.config import Config, ConfigFault, load
 from recvault.domain.errors import DatabaseBehind, RecvaultError
+from recvault.interfaces.cli.doctor_sign_in import sign_in_state
 from recvault.interfaces.cli.keys import keyring_of
 from recvault.interfaces.process import core_dumps_off, no_core_dumps
 
@@ -168,6 +169,7 @@ def look_at(archive: Archive) -> Iterator[Finding]:
         _policy,
         _overdue,
         _brakes,
+        _sign_in,
         _approvals,
         _mail,
         *((_issuers,) if archive.config.oidc else ()),
@@ -366,10 +368,15 @@ def _approvals(archive: Archive) -> Finding:
     return _good("approvals", f"take a passkey of {archive.passkeys.party.id}")
 
 
+def _sign_in(archive: Archive) -> Finding:
+    told, mend = sign_in_state(archive.config)
+    return _warning("sign-in", told, mend) if mend else _good("sign-in", told)
+
+
 def _overdue(archive: Archive) -> Finding:
-    limit = timedelta(hours=archive.config.purge.overdue_alarm_hours)
+    before = archive.clock.now() - timedelta(hours=archive.config.purge.overdue_alarm_hours)
     with archive.database.read() as unit:
-        overdue = unit.communications.count_overdue(archive.clock.now() - limit)
+        overdue = unit.communications.count_overdue(before)
         attention = unit.communications.count_attention()
     if overdue:
         return _bad(
@@ -377,8 +384,7 @@ def _overdue(archive: Archive) -> Finding:
             f"{overdue} communications are there longer than they may",
             "see that the worker runs and the policy is signed: recvault purge --dry-run",
         )
-    told = f"nothing; {attention} communications wait for a person's look"
-    return _good("overdue", told)
+    return _good("overdue", f"nothing; {attention} communications wait for a person's look")
 
 
 def _mail(archive: Archive) -> Finding:
