@@ -154,6 +154,7 @@ def test_a_planted_secret_is_not_the_one_that_signing_in_gives(served: Served, w
     planted = opened(world, Role.AUDITOR)
     answer = served.client.post("/sign-in", data={"name": "maija", "password": PASSWORD}, headers=cookie(planted))
     assert planted not in answer.headers["set-cookie"]
+    assert served.client.get("/v1/account/sessions", headers=bearer(planted)).status_code == 401
 
 
 def test_a_role_taken_away_ends_a_playback_at_its_next_range() -> None:

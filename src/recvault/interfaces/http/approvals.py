@@ -60,7 +60,7 @@ def list_proposals(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
 
 
 @router.post("/approvals/{proposal_id}/approve")
-def approve(proposal_id: Short, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+def approve(proposal_id: Short, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Approves where the account is enough (approvals.proof): carried out now, or after a delay."""
     return proposal_json(archive.approvals.approve(actor, proposal_id))
 

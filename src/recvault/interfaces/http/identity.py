@@ -89,7 +89,10 @@ def cookie_name(request: Request) -> str:
 
 
 def keep_session(request: Request, response: Response, secret: str) -> None:
-    """Gives the browser the session's secret, in place of the one it had."""
+    """Gives the browser the session's secret; a session that it had before, and that is another one, ends."""
+    before = request.cookies.get(cookie_name(request))
+    if before is not None and before != secret:
+        archive_of(request).sessions.end(before)
     secure = request.url.scheme == "https"
     response.set_cookie(cookie_name(request), secret, path="/", httponly=True, samesite="strict", secure=secure)
 
