@@ -177,6 +177,9 @@ class _Maker:
             place="local",
             cache_seconds=1,
         )
+        # The program of that time authenticated no facts, and its keyring did not remember that all were.
+        with self._keyring._changing() as table:
+            self._keyring._write(table.with_notes({"anchor/facts": ""}))
 
     def close(self) -> None:
         self._rows.close()

@@ -183,6 +183,9 @@ def keys_restore(
 @key_commands.command("register")
 def keys_register(
     context: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Into a file instead of on the screen.")
+    ] = None,
     verify: Annotated[Path | None, typer.Option(metavar="FILE", help="Verify such a file instead.")] = None,
     key: Annotated[
         Path | None, typer.Option(metavar="PEM", help="The public key of certificates, to verify with.")
@@ -196,7 +199,11 @@ def keys_register(
 
     if verify is None:
         with archive_of(context) as archive:
-            typer.echo(signed_register(archive.keyring, archive.clock).decode())
+            document = signed_register(archive.keyring, archive.clock)
+        if out is None:
+            typer.echo(document.decode())
+        else:
+            out.write_bytes(document)
         return
     if key is None:
         raise InvalidInput("give the public key of certificates with --key PEM, got from a place you trust")
