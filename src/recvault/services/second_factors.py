@@ -238,7 +238,9 @@ class SecondFactors:
         return Enrolment(letters=self._codes.letters(secret), address=address, picture=self._codes.picture(address))
 
     def _new_codes(self) -> tuple[str, ...]:
-        return tuple(recovery_code(self._entropy.bytes(RECOVERY_BYTES)) for _ in range(RECOVERY_CODES))
+        random = self._entropy.bytes(RECOVERY_CODES * RECOVERY_BYTES)
+        starts = range(0, len(random), RECOVERY_BYTES)
+        return tuple(recovery_code(random[start : start + RECOVERY_BYTES]) for start in starts)
 
     def _put_codes(self, unit: UnitOfWork, user_id: str, codes: tuple[str, ...]) -> None:
         unit.factors.set_recovery(user_id, [recovery_hash(user_id, code) for code in codes], self._clock.now())
