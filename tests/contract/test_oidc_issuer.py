@@ -282,7 +282,7 @@ def test_a_key_set_without_a_key_is_refused(meeting: Meeting) -> None:
 def test_an_issuer_that_is_away_is_told_of(meeting: Meeting) -> None:
     gone = Meeting(Crooked(port=1))
     with pytest.raises(IssuerUnavailable, match="cannot be reached"):
-        gone.issuer.authorization_url(state="s", nonce="n", verifier=VERIFIER, back=BACK)
+        gone.issuer.authorization_url(state="s", nonce="n", verifier=VERIFIER, back=BACK, max_age=timedelta(hours=1))
     gone.issuer.close()
 
 
@@ -310,6 +310,26 @@ def test_the_answer_names_its_issuer_where_it_always_does(meeting: Meeting) -> N
     meeting.clock.advance(timedelta(hours=1))
     with pytest.raises(FederationRefused):
         meeting.issuer.require_itself(None)
+
+
+def test_when_the_person_was_asked_is_for_the_issuer_to_say(meeting: Meeting) -> None:
+    moment = int(meeting.now.timestamp())
+
+    def proved(told: object) -> datetime | None:
+        return meeting.redeem(meeting.server.sign(meeting.claims(auth_time=told))).proved_at
+
+    assert proved(moment - 3600) == meeting.now - timedelta(hours=1)
+    assert proved(moment + 30) == meeting.now
+    for told in (None, True, "now", -1, moment + 3600):
+        assert proved(told) is None
+
+
+def test_the_issuer_is_told_how_old_a_proof_may_be(meeting: Meeting) -> None:
+    def asked(max_age: timedelta) -> str:
+        return meeting.issuer.authorization_url(state="s", nonce="n", verifier=VERIFIER, back=BACK, max_age=max_age)
+
+    assert "max_age=36000" in asked(timedelta(hours=10)) and "prompt" not in asked(timedelta(hours=10))
+    assert "max_age=0" in asked(timedelta(0)) and "prompt=login" in asked(timedelta(0))
 
 
 def test_userinfo_of_somebody_else_is_refused(meeting: Meeting) -> None:

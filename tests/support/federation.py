@@ -38,9 +38,9 @@ class Browser:
         """The whole way; the archive's last answer."""
         return self.come_back(self.way_back(self.start(name), account, **told))
 
-    def start(self, name: str) -> str:
-        """Presses the button; the issuer's address."""
-        answer = self.archive.post(f"/sign-in/oidc/{name}", data={"next": ""})
+    def start(self, name: str, *, again: bool = False) -> str:
+        """Presses the button, of the sign-in page or of the one that asks for a proof; the issuer's address."""
+        answer = self.archive.post(f"/sign-in/oidc/{name}", data={"next": "", "again": "1" if again else ""})
         assert answer.status_code == 200, answer.text
         return onward(answer)
 

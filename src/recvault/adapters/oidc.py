@@ -13,7 +13,7 @@ import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -25,7 +25,7 @@ from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey, import_key
 
 from recvault.adapters import oidc_tokens
 from recvault.adapters.oidc_http import Asking, Document, Refused, is_as_safe
-from recvault.adapters.oidc_tokens import Expected, NotVerified
+from recvault.adapters.oidc_tokens import LEEWAY_SECONDS, Expected, NotVerified
 from recvault.domain.federation import (
     Claims,
     FederationRefused,
@@ -95,7 +95,7 @@ class OidcIssuer:
 
     # --- the browser's ways
 
-    def authorization_url(self, *, state: str, nonce: str, verifier: str, back: str) -> str:
+    def authorization_url(self, *, state: str, nonce: str, verifier: str, back: str, max_age: timedelta) -> str:
         """See the port."""
         challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode("ascii")).digest()).decode().rstrip("=")
         query = {
@@ -107,7 +107,10 @@ class OidcIssuer:
             "nonce": nonce,
             "code_challenge": challenge,
             "code_challenge_method": "S256",
+            "max_age": str(int(max_age.total_seconds())),
         }
+        if not max_age:
+            query["prompt"] = "login"
         if self._rules.second_factor_acr:
             query["acr_values"] = " ".join(sorted(self._rules.second_factor_acr))
         return _with_query(str(self._metadata()["authorization_endpoint"]), query)
@@ -143,7 +146,7 @@ class OidcIssuer:
             )
             if self._client.userinfo:
                 claims = {**self._userinfo(metadata, access_token, str(claims["sub"])), **claims}
-            return self._claims(claims)
+            return self._claims(claims, now)
         except Refused as refused:
             if refused.status == 429 or refused.error == "invalid_client":
                 raise IssuerUnavailable(
@@ -285,7 +288,7 @@ class OidcIssuer:
     def _expected(self, now: datetime) -> Expected:
         return Expected(issuer=self._rules.issuer, client_id=self._client.client_id, now=now)
 
-    def _claims(self, claims: Mapping[str, Any]) -> Claims:
+    def _claims(self, claims: Mapping[str, Any], now: datetime) -> Claims:
         verified = claims.get("email_verified") is True
         return Claims(
             issuer=self._rules.issuer,
@@ -297,6 +300,7 @@ class OidcIssuer:
             amr=_words(claims.get("amr")),
             acr=_short(claims.get("acr")),
             sid=_short(claims.get("sid")),
+            proved_at=_moment(claims.get("auth_time"), now),
         )
 
     def _refused(self, step: str) -> FederationRefused:
@@ -310,6 +314,14 @@ def _with_query(address: str, query: Mapping[str, str]) -> str:
 
 def _short(value: object) -> str | None:
     return value if isinstance(value, str) and 1 <= len(value) <= TEXT_LENGTH else None
+
+
+def _moment(value: object, now: datetime) -> datetime | None:
+    """A NumericDate that is not ahead of us by more than clocks differ; at most now."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    latest = now.timestamp()
+    return datetime.fromtimestamp(min(value, latest), UTC) if 0 <= value <= latest + LEEWAY_SECONDS else None
 
 
 def _words(value: object) -> frozenset[str]:

@@ -110,7 +110,7 @@ class IssuerRules:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claims:
     """What a verified answer of an issuer says of a person. ``email`` only when it says that it verified it; ``sid`` its
-    own session, for the logout it may tell of."""
+    own session, for the logout it may tell of; ``proved_at`` when it last asked the person for anything (``auth_time``)."""
 
     issuer: str
     subject: str
@@ -121,6 +121,7 @@ class Claims:
     amr: frozenset[str] = frozenset()
     acr: str | None = None
     sid: str | None = None
+    proved_at: datetime | None = None
 
     @property
     def key(self) -> bytes:

@@ -7,7 +7,9 @@ Keeps, in this order:
 2. The answer comes from the issuer it was asked of (RFC 9207), and what it signed verifies (the port).
 3. Roles of the issuer are those of this moment: recomputed, others taken away, also from whoever is then refused; they end
    with the session at the latest, so that an API token does not outlive them. Roles given here stay as they are.
-4. A person nobody linked gets an account only where the configuration says so and a role follows; never an existing one.
+4. A session counts as proved when the issuer last asked the person for anything, which may be long ago where it knows the
+   browser; where it does not tell, as never: acts that need a recent proof ask it to ask again.
+5. A person nobody linked gets an account only where the configuration says so and a role follows; never an existing one.
 Left to others: second factors on top (``services.sessions``), pages and cookies (interfaces).
 """
 
@@ -17,7 +19,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recvault.domain.access import Grant
@@ -109,13 +111,14 @@ class Federation:
 
     # --- signing in
 
-    def start(self, name: str, *, onward: str = "") -> Start:
-        """Begins. NotFound for an unknown issuer, IssuerUnavailable."""
+    def start(self, name: str, *, onward: str = "", again: bool = False) -> Start:
+        """Begins. ``again``: the issuer is to ask the person for a proof, whether or not it knows the browser. NotFound for
+        an unknown issuer, IssuerUnavailable."""
         issuer = self._issuer(name)
         state, browser = self._secret(), self._secret()
         url = issuer.authorization_url(
             state=state, nonce=_derived(browser, "nonce", state), verifier=_derived(browser, "verifier", state),
-            back=self._back(name),
+            back=self._back(name), max_age=timedelta(0) if again else self._longest,
         )  # fmt: skip
         now = self._clock.now()
         with self._database.begin() as unit:
@@ -243,6 +246,7 @@ class Federation:
         secret = self._sessions.open(unit, user, methods=methods, label=label, now=now)
         session = unit.sessions.find(token_hash(secret))
         assert session is not None
+        unit.sessions.rotate(session.hash, replace(session, proved_at=claims.proved_at))  # not now, but when it was
         came = FederatedSession(
             session_id=session.id,
             issuer=rules.name,
@@ -255,6 +259,12 @@ class Federation:
             unit, actor=user.id, act=Act.SIGNED_IN, detail={"by": rules.origin, "several_factors": several}
         )
         return secret
+
+    def origin_of(self, session_id: str) -> IssuerRules | None:
+        """The issuer that a session came from; None for others."""
+        with self._database.read() as unit:
+            found = unit.federation.origin_of(session_id)
+        return None if found is None or found.issuer not in self._issuers else self._issuers[found.issuer].rules
 
     # --- signing out
 

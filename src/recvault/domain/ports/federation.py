@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from recvault.domain.federation import Claims, IssuerRules, Logout
@@ -15,9 +15,9 @@ class Issuer(Protocol):
     def rules(self) -> IssuerRules:
         """What it is trusted with."""
 
-    def authorization_url(self, *, state: str, nonce: str, verifier: str, back: str) -> str:
+    def authorization_url(self, *, state: str, nonce: str, verifier: str, back: str, max_age: timedelta) -> str:
         """Where the browser goes to sign in (RFC 6749, 4.1.1, with PKCE S256 of RFC 7636). ``back`` is the address it
-        comes back to."""
+        comes back to; ``max_age`` how long ago the issuer may have asked the person for a proof, nothing: it asks now."""
 
     def require_itself(self, named: str | None) -> None:
         """Returns when the issuer named in the browser's answer is this one, or when none is and it never names itself

@@ -17,6 +17,7 @@ from recvault.domain.sessions import PROOF_LIFE, Kind
 from recvault.interfaces.http.identity import credential_of, keep_session
 from recvault.interfaces.http.sign_in import client_of
 from recvault.interfaces.web.errors import explained, tidy
+from recvault.interfaces.web.federated import proves_at
 from recvault.interfaces.web.fields import FieldsDep
 from recvault.interfaces.web.pages import PROOF_PAGE, Page, PageDep, PageRoute, ProvedDep, onward, see_other
 from recvault.interfaces.web.session import device_cookie, waiting
@@ -107,6 +108,7 @@ def _prove(page: Page, goal: str, status: int = 200, fault: str = "") -> Respons
         next=goal,
         held=page.archive.factors.held(page.who.user.id),
         has_password=page.who.user.password_hash is not None,
+        issuer=proves_at(page),
         minutes=PROOF_LIFE // timedelta(minutes=1),
         fault=page.wording.text(fault) if fault else None,
     )

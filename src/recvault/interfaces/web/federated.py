@@ -13,7 +13,7 @@ from collections import Counter
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from recvault.domain.federation import FederationRefused, IssuerUnavailable, Reason
+from recvault.domain.federation import FederationRefused, IssuerRules, IssuerUnavailable, Reason
 from recvault.interfaces.http.browsers import browser_of
 from recvault.interfaces.http.identity import ArchiveDep, keep_session, require_same_site
 from recvault.interfaces.web.fields import FieldsDep
@@ -64,7 +64,8 @@ def start(name: str, request: Request, page: AnybodyDep, fields: FieldsDep) -> R
     """Sends the browser to the issuer, by a page of ours: a form may lead nowhere else (form-action)."""
     require_same_site(request)
     try:
-        begun = page.archive.federation.start(name, onward=onward(fields.get("next", "")))
+        goal, again = onward(fields.get("next", "")), bool(fields.get("again"))
+        begun = page.archive.federation.start(name, onward=goal, again=again)
     except IssuerUnavailable:
         return _unavailable(page)
     response = page.render("go_on.html", address=begun.url, here="/sign-in")
@@ -118,6 +119,11 @@ def goodbye(page: Page) -> str | None:
         return page.archive.federation.logout_url(page.signed_in.session.id)
     except IssuerUnavailable:
         return None
+
+
+def proves_at(page: Page) -> IssuerRules | None:
+    """Where the person of this session can prove themselves again; None for a session that began here."""
+    return None if page.signed_in is None else page.archive.federation.origin_of(page.signed_in.session.id)
 
 
 def _answer(request: Request) -> dict[str, str]:
