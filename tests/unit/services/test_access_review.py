@@ -55,7 +55,7 @@ def test_whom_a_report_is_about() -> None:
     assert reaches_team(NORTH, frozenset({"north"})) and not reaches_team(SOUTH, frozenset({"north"}))
     assert reaches_team(Scope(kind=ScopeKind.QUEUES, values=frozenset({"sales"})), frozenset({"north"}))
     lead = Actor(id="l", grants=(Grant(role=Role.TEAM_LEAD, scope=NORTH), Grant(role=Role.TEAM_LEAD, scope=SOUTH)))
-    assert teams_of(lead, now) == {"north", "south"}
+    assert teams_of(lead, now) == frozenset({"north", "south"})
     assert teams_of(Actor(id="l", grants=(Grant(role=Role.VERIFIER),)), now) == frozenset()
 
 
