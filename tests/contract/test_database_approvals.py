@@ -11,7 +11,7 @@ import pytest
 
 from recvault.adapters.database import SqlDatabase
 from recvault.domain.approvals import Proposal, ProposalKind, ProposalState
-from recvault.domain.audit import Act, Entry, leaf_hash
+from recvault.domain.audit import Act, Entry, leaf_data
 from recvault.domain.brakes import Suspension
 from recvault.domain.communication import SearchQuery, VisibleSet
 from recvault.domain.errors import Conflict, NotFound
@@ -213,7 +213,7 @@ def test_what_came_or_was_moved_since_is_not_among_the_known(database: SqlDataba
         entry(name(3), Act.DO_NOT_KEEP, since + timedelta(seconds=1)),
     ]
     with database.begin() as unit:
-        unit.audit.append([(one, leaf_hash(one)) for one in entries])
+        unit.audit.append([(one, leaf_data(one)) for one in entries])
         unit.commit()
     with database.read() as unit:
         assert unit.brakes.count_ends([NOW]) == [5]
