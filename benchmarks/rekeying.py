@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import insert, text
 
 from benchmarks.grounds import Ground
-from benchmarks.results import Goal, Result, compare, judged
+from benchmarks.results import Goal, Result, Take, compare, judged
 from recvault import bootstrap
 from recvault.adapters.database import SqlDatabase
 from recvault.adapters.database.tables import communications, period_keys, wrapped_by
 from recvault.bootstrap import Archive
+from recvault.config import load
 from recvault.domain.access import Actor, Grant, Role
+from recvault.domain.accounts import Source
+from recvault.domain.communication import Channel, Direction, Draft
 from recvault.domain.ids import uuid7
 from recvault.sealing.wrapping import wrap_aads
 
@@ -64,9 +72,61 @@ def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
             warm=False,
         )
         longest = max(held) * 1000
+        if not quick:
+            yield _with_uploads(ground, ours)
         yield judged(
             f"longest lock, {ground.name}", unit="ms", reference="limit", pairs=[(longest, 100.0)], goal=Goal(most=1.0)
         )
+
+
+def _with_uploads(ground: Ground, ours: Take) -> Result:
+    """Uploads a second of another process before and while a day is re-keyed; none may fail."""
+    before, (during, keys) = _uploads_during(ground, lambda: time.sleep(10)), _uploads_during(ground, ours)
+    return judged(
+        f"uploads while re-keying {keys:,.0f} keys/s, {ground.name}",
+        unit="uploads/s",
+        reference="uploads alone",
+        pairs=[(during, before[0])],
+    )
+
+
+def _uploads_during(ground: Ground, work: Callable[[], float | None]) -> tuple[float, float]:
+    """How many a second, and what the work says of itself."""
+    context = get_context("spawn")
+    told = context.Queue()
+    stop = context.Event()
+    process = context.Process(target=_upload, args=(str(ground.config_file), ground.source, told, stop))
+    process.start()
+    try:
+        told.get(timeout=60)  # the first is stored
+        said = work()
+    finally:
+        stop.set()
+    stored, seconds = told.get(timeout=60)
+    process.join(60)
+    if process.exitcode != 0:
+        raise RuntimeError("an upload failed while keys were changed")
+    return stored / seconds, said or 0.0
+
+
+def _upload(config_file: str, source: Source, told: Queue[tuple[int, float]], stop: Event) -> None:
+    """Stores small calls until told to stop."""
+    with bootstrap.build(load(Path(config_file), {})) as archive:
+        bootstrap.start(archive)
+        stored, started = 0, time.perf_counter()
+        while not stop.is_set():
+            draft = Draft(
+                source_ref=f"bench-{uuid4()}",
+                channel=Channel.CALL,
+                direction=Direction.INBOUND,
+                started_at=archive.clock.now(),
+            )
+            archive.ingest.accept(source, draft, [os.urandom(16 * 1024)])
+            stored += 1
+            if stored == 1:
+                told.put((1, 0.0))
+                started = time.perf_counter()
+        told.put((stored - 1, time.perf_counter() - started))
 
 
 def _fill(archive: Archive, database: SqlDatabase, ground: Ground, day: datetime, count: int) -> None:

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import any_, func, literal, select
 
 from recvault.adapters.database import SqlDatabase
 from recvault.adapters.database.tables import claims
+from recvault.adapters.database.types import TEXTS
 from recvault.domain.destruction import DueItem
 from recvault.domain.errors import Conflict, NotFound
 from tests.contract import database_kit as kit
@@ -287,3 +288,23 @@ def test_a_claim_goes_with_its_row_and_stays_when_it_was_given_back(database: Sq
     with database.schema_reading() as connection:
         left = connection.execute(select(claims)).all()
     assert [tuple(row) for row in left] == [(name(2), None, None, 1)]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_ids_reach_postgresql_as_they_are(database: SqlDatabase) -> None:
+    odd = ["a", 'b"c', "d\\e", "", "NULL", "{x}", "å ä,ö"]
+    with database.schema_reading() as connection:
+        assert connection.execute(select(func.unnest(literal(odd, TEXTS)))).scalars().all() == odd
+        assert connection.execute(select(literal("x") == any_(literal([], TEXTS)))).scalar_one() is False
+
+
+def test_the_keys_that_wrapped_a_row_are_forgotten_with_it(database: SqlDatabase) -> None:
+    kit.add(database, communication(1, destroy_at=NOW), communication(2, destroy_at=NOW))
+    mine = claim(database)
+    with database.begin() as unit:
+        unit.communications.shred(mine[:1], worker="w1")
+        assert set(unit.communications.wrapped_by([name(1), name(2)])) == {name(1), name(2)}
+        unit.communications.remove(mine[:1], worker="w1")
+        assert set(unit.communications.wrapped_by([name(1), name(2)])) == {name(2)}
+        unit.commit()
