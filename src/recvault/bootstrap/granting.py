@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recvault.bootstrap.services import Foundation, Parts, listening_limits
+from recvault.bootstrap.journeys import listening_limits
+from recvault.bootstrap.services import Foundation, Parts
 from recvault.domain.approvals import ProposalKind
 from recvault.services.access_alarms import AccessAlarms
 from recvault.services.access_review import AccessReview
-from recvault.services.approvals import Handler
+from recvault.services.approval_rules import Handler
 from recvault.services.authorisations import Authorisations
 from recvault.services.grants import Grants
 from recvault.services.listening_limits import ListeningLimits
