@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
+from sqlalchemy import LargeBinary, TableClause, column, insert, select, table
 
 from recvault.adapters.database import SqlDatabase
+from recvault.adapters.database.migration import alembic_config
+from recvault.adapters.database.types import TEXT, Moment
 from recvault.domain.access import Role
 from recvault.domain.errors import Conflict
 from recvault.domain.sessions import Kind, Method
@@ -102,3 +107,39 @@ def test_what_ended_long_ago_is_forgotten(database: SqlDatabase) -> None:
         assert unit.sessions.find(revoked.hash) is None and unit.sessions.find(SESSION.hash) == SESSION
         unit.sessions.forget("user-1", ended_before=NOW + 2 * DAY)
         assert [one.id for one in unit.sessions.of_user("user-1")] == ["token-1"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_tokens_of_before_go_on_and_sessions_of_before_end(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Revision 0014: nothing tells how a session of before began."""
+    opened = kit.open_database(kit.address(kind, request, tmp_path))
+    person = {"id": "user-1", "name": "liisa", "display_name": "Liisa", "created_at": NOW, "language": "fi"}
+    begun = {"user_id": "user-1", "created_at": NOW, "expires_at": NOW + DAY, "last_used_at": NOW}
+    with opened.schema_work() as connection:
+        command.upgrade(alembic_config(connection), "0013")
+        connection.execute(insert(_before("users", *person)), person)
+        rows = [{**begun, "hash": b"s" * 32, "kind": "session"}, {**begun, "hash": b"a" * 32, "kind": "api"}]
+        connection.execute(insert(_before("tokens", *rows[0])), rows)
+        command.upgrade(alembic_config(connection), "head")
+    with opened.read() as unit:
+        (left,) = unit.sessions.of_user("user-1")
+        assert unit.sessions.find(b"s" * 32) is None
+    assert (left.hash, left.kind, left.scopes, left.proved_at) == (b"a" * 32, Kind.API, None, None)
+    assert left.id and left.live(NOW, DAY)
+    with opened.schema_work() as connection:
+        command.downgrade(alembic_config(connection), "0013")
+        assert connection.execute(select(_before("tokens", "hash"))).all() == [(b"a" * 32,)]
+    opened.close()
+
+
+def _before(name: str, *columns: str) -> TableClause:
+    """A table as it was then, of these columns."""
+    types: dict[str, Any] = {
+        "hash": LargeBinary(),
+        "created_at": Moment(),
+        "expires_at": Moment(),
+        "last_used_at": Moment(),
+    }
+    return table(name, *(column(one, types.get(one, TEXT)) for one in columns))

@@ -278,6 +278,19 @@ def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell) -> None:
     assert shell("review", "--as", "vera").code == 3
 
 
+def test_what_asks_for_a_proof_of_the_person_is_not_done_here(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECVAULT__ACCESS__SECOND_FACTOR", "required")
+    for command in (
+        "hold release --as paula none --reason settled",
+        "purge unsuspend --as paula",
+        "purge confirm --as paula",
+        "purpose end none --as paula --purpose training --reason old",
+        "statute end none --as paula --reason old",
+    ):
+        said = shell(*command.split())
+        assert said.code == 3 and "command line cannot take" in said.err, command
+
+
 def test_people_are_refused(shell: Shell) -> None:
     assert shell("user", "add", "vera", "--token-file", "t").code == 3
     assert shell("user", "add", "x", "--role", "king", "--token-file", "t3").code == 2
