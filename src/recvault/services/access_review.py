@@ -86,26 +86,31 @@ class AccessReview:
         unusual = self._listening.unusual_days(unit, since, until)
         days = unit.listening.days(since, until)
         used = unit.reviews.last_used()
+        opened = unit.authorisations.issued(ProposalKind.BREAK_GLASS, since=since, until=until)
+        holders = {one.holder for one in opened}
         members = tuple(
             _member(user, days, unusual, used.get(user.id), now)
             for user in unit.accounts.users()
-            if user.disabled_at is None and self._belongs(unit, user, teams, now)
+            if user.disabled_at is None and (user.id in holders or self._belongs(unit, user, teams, since, now))
         )
-        shown = {member.id for member in members}
-        opened = unit.authorisations.issued(ProposalKind.BREAK_GLASS, since=since, until=until)
         return Review(
             week=week,
             since=since,
             until=until,
             teams=teams,
             members=members,
-            break_glass=tuple(one for one in opened if teams is None or one.holder in shown),
+            break_glass=tuple(opened),  # everybody's: few, and what each reached is told by its proposal
         )
 
-    def _belongs(self, unit: UnitOfWork, user: User, teams: frozenset[str] | None, now: datetime) -> bool:
-        """Whether the account reaches the teams by a role, or is an agent of one."""
-        if any(g.role in REACHING - {Role.AGENT} and g.live(now) and reaches_team(g.scope, teams) for g in user.grants):
-            return True
+    def _belongs(
+        self, unit: UnitOfWork, user: User, teams: frozenset[str] | None, since: datetime, now: datetime
+    ) -> bool:
+        """Whether the account reaches the teams by a role, or did since then, or is an agent of one."""
+        for grant in user.grants:
+            begun = grant.valid_from is None or grant.valid_from <= now
+            over = grant.valid_until is not None and grant.valid_until <= since
+            if grant.role in REACHING - {Role.AGENT} and begun and not over and reaches_team(grant.scope, teams):
+                return True
         if user.agent_id is None or not actor_of(user).is_agent(user.agent_id, now):
             return False
         return teams is None or unit.register.agent(user.agent_id).team_at(now) in teams

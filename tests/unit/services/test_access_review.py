@@ -61,8 +61,12 @@ def test_whom_a_report_is_about() -> None:
 
 def test_what_a_lead_is_shown_and_confirms(world: World) -> None:
     lead = person(world, "lead", Role.TEAM_LEAD, NORTH)
-    vera, far = person(world, "vera", Role.VERIFIER, NORTH), person(world, "far", Role.VERIFIER, SOUTH)
+    vera, far = person(world, "auditor-for-hours", Role.AUDITOR, Scope()), person(world, "far", Role.VERIFIER, SOUTH)
     call = world.store("call-1").id
+    until = world.clock.now() + timedelta(hours=1)
+    world.archive.accounts.add_user(
+        "left", display_name="L", password=None, grants=(Grant(role=Role.TRAINER, valid_until=until),), by="t"
+    )
     verifier = world.actor(Role.VERIFIER)
     for _ in range(4):
         world.archive.retrieval.open(verifier, call, Purpose.VERIFICATION, reason="claim")
@@ -76,10 +80,11 @@ def test_what_a_lead_is_shown_and_confirms(world: World) -> None:
     next_week(world)
     report, confirmed = world.archive.access_review.report(lead)
     shown = {member.name: member for member in report.members}
-    assert report.week == week and {"lead", "vera", "verifier"} <= set(shown) and "far" not in shown
+    assert report.week == week and {"lead", "verifier"} <= set(shown) and "far" not in shown
     assert far.id not in {member.id for member in report.members} and "auditor" not in shown
     assert shown["verifier"].opened() == {"verification": 4} and len(shown["verifier"].unusual) == 1
     assert [one.id for one in report.break_glass] == [proposal.id] and confirmed == ()
+    assert "left" in shown and "auditor-for-hours" in shown  # roles that ended within the week
     assert "access-review" in world.archive.notices.watch("w").began
     with pytest.raises(Conflict, match="changed"):
         world.archive.access_review.confirm(lead, week, "00")
