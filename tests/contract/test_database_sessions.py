@@ -109,7 +109,7 @@ def test_what_ended_long_ago_is_forgotten(database: SqlDatabase) -> None:
         assert [one.id for one in unit.sessions.of_user("user-1")] == ["token-1"]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", kit.ON_DISK)
 def test_tokens_of_before_go_on_and_sessions_of_before_end(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
