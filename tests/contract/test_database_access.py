@@ -54,6 +54,7 @@ def test_counts_by_person_hour_and_purpose(database: SqlDatabase) -> None:
         assert [one.person for one in unit.listening.days(today, today + DAY, least=2)] == ["p"]
         assert [one.person for one in unit.listening.days(today, today + DAY, people=["q"])] == ["q"]
         assert unit.listening.days(today + DAY, today + 2 * DAY) == []
+        assert unit.listening.any(today, today + DAY) and not unit.listening.any(today + DAY, today + 2 * DAY)
 
 
 def test_what_is_not_committed_is_not_counted(database: SqlDatabase) -> None:

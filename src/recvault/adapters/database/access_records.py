@@ -79,6 +79,11 @@ class SqlListening:
         )
         return {(row.day, row.person): row.many for row in self._session.rows(counted)}
 
+    def any(self, since: datetime, until: datetime) -> bool:
+        """See the port."""
+        asked = select(_l.person).where(_l.hour >= since, _l.hour < until).limit(1)
+        return self._session.first(asked) is not None
+
     def usual(self, person: str, day: datetime, days: int) -> float | None:
         """See the port."""
         found = self.days(day - timedelta(days=days), day, people=[person])

@@ -40,6 +40,9 @@ class Listening(Protocol):
         """Each person's days from ``since`` until before ``until`` with at least ``least`` openings or that many different
         customers, in order of day and person; ``usual`` is left out."""
 
+    def any(self, since: datetime, until: datetime) -> bool:
+        """Whether anything was counted from ``since`` until before ``until``."""
+
     def usual(self, person: str, day: datetime, days: int) -> float | None:
         """Mean openings of the days with openings among the ``days`` before ``day``."""
 
