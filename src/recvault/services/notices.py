@@ -62,7 +62,7 @@ class Notices:
         clock: Clock,
         settings: NoticeSettings,
         suspended: Callable[[datetime], bool],
-        more: Callable[[UnitOfWork, datetime], Sights],
+        more: Callable[[UnitOfWork, datetime], Sights] | None = None,
     ) -> None:
         self._database = database
         self._mailing = mailing
@@ -88,7 +88,8 @@ class Notices:
             self._after_database(unit)
             seen = alarms.of_gauges(values, attention_limit=self._settings.attention_limit)
             seen |= alarms.of_rows(unit, now, suspended=suspended, backups=self._settings.backups)
-            seen |= self._more(unit, now)
+            if self._more is not None:
+                seen |= self._more(unit, now)
             seen |= alarms.of_tasks(tasks, now)
             if suspended or alarms.is_unsigned(unit):
                 seen = alarms.without_stops(seen)
