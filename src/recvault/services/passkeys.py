@@ -90,7 +90,9 @@ class Passkeys:
         now = self._clock.now()
         with self._database.read() as unit:
             people = [one for one in unit.accounts.users() if one.disabled_at is None]
-            able = (one for one in people if decide(actor_of(one), Action.APPROVAL_DECIDE, Subject(), None, now).allowed)
+            able = (
+                one for one in people if decide(actor_of(one), Action.APPROVAL_DECIDE, Subject(), None, now).allowed
+            )
             return sum(bool(unit.passkeys.of_user(one.id)) for one in able)
 
     # --- registering
