@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from recvault.domain.access import Role
+from recvault.domain.purpose import Purpose
 from recvault.sealing.edge import EdgeSealer
 from tests.support.archives import World, eventually, make_world
 from tests.support.serving import BOUNDARY, Served, multipart, problem_of, serve
@@ -135,7 +136,9 @@ def test_hostile_file_names_come_back_harmless(served: Served, world: World, nam
     ref = "name-" + hashlib.sha256(name.encode()).hexdigest()[:8]
     receipt = served.upload(world.token, meta(ref, filename=name), CALL).json()
     assert not any(name in stored for stored in objects(world))
-    opened = world.archive.retrieval.open(world.actor(Role.VERIFIER), receipt["id"], "verification", reason="complaint")  # type: ignore[arg-type]
+    opened = world.archive.retrieval.open(
+        world.actor(Role.VERIFIER), receipt["id"], Purpose.VERIFICATION, reason="complaint"
+    )
     assert opened.filename is not None
 
 

@@ -151,8 +151,9 @@ def test_what_cannot_be_chosen(world: World) -> None:
 
 def test_what_was_destroyed_between_proposal_and_approval_is_passed_over(world: World) -> None:
     short, long = world.store("a", answered=False), world.store("b")
+    world.later(days=5)
     proposal, alone = propose(world, [short.id, long.id]), propose(world, [short.id])
-    world.later(days=15)
+    world.later(days=10)
     world.archive.purge.run("w")
     approver = world.actor(Role.APPROVER)
     assert world.archive.approvals.approve(approver, proposal.id).state is ProposalState.CARRIED_OUT

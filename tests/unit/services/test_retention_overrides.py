@@ -132,10 +132,11 @@ def test_what_cannot_be_placed(world: World) -> None:
         world.archive.overrides.propose(
             approvals, world.actor(Role.TRAINER), code="mifid-5", reason="x", communication_id=receipt.id
         )
+    world.later(days=5)
     waiting = world.archive.overrides.propose(
         approvals, handler, code="mifid-5", reason="x", communication_id=receipt.id
     )
-    world.later(days=15)
+    world.later(days=10)
     world.archive.purge.run("w")
     with pytest.raises(Destroyed):
         approvals.approve(world.actor(Role.APPROVER), waiting.id)
