@@ -62,8 +62,6 @@ API: Mapping[str, Door] = {
     "GET /v1/certificate-key": _ANYBODY,
     "GET /v1/log/checkpoint": _ANYBODY,
     "GET /v1/log/addition": _ANYBODY,
-    "GET /v1/log/checkpoint": _ANYBODY,
-    "GET /v1/log/addition": _ANYBODY,
     "POST /v1/session": _ANYBODY,
     "DELETE /v1/session": _PERSON,
     "GET /v1/edge-key": _SOURCE,
