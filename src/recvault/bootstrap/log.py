@@ -7,10 +7,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import httpx
-
 from recvault import __version__
-from recvault.adapters.log_outlets import TIMEOUT_SECONDS, DirectoryOutlet, Webhook, WitnessOutlet
 from recvault.config import Config
 from recvault.domain.checkpoints import parse_key
 from recvault.domain.ports.publication import Outlet
@@ -58,6 +55,12 @@ def outlets(config: Config, resources: ExitStack) -> list[Outlet]:
     """Whoever the configuration names."""
     section = config.log_checkpoints
     found: list[Outlet] = []
+    if section.directory is None and not section.webhook and not section.witnesses:
+        return found
+    import httpx  # not above: only here is it needed, and it makes every command start later
+
+    from recvault.adapters.log_outlets import TIMEOUT_SECONDS, DirectoryOutlet, Webhook, WitnessOutlet
+
     if section.directory is not None:
         found.append(DirectoryOutlet(section.directory))
     if section.webhook or section.witnesses:

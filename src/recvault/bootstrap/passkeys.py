@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 from urllib.parse import urlsplit
 
-from recvault.adapters.webauthn import WebAuthn
 from recvault.bootstrap.services import Foundation, Parts
 from recvault.bootstrap.sign_in import Entrance
 from recvault.config import Config
 from recvault.domain.passkeys import RelyingParty
+from recvault.domain.ports.passkeys import Authenticators
 from recvault.services.approval_letters import ApprovalLetters, LetterSettings
 from recvault.services.assertions import Assertions
 from recvault.services.break_glass import LocalSignIn
@@ -30,10 +32,26 @@ class Keys:
     assertions: Assertions
 
 
+class _Later:
+    """The authenticators, loaded at first use: their library takes a tenth of the time in which a command starts."""
+
+    def __init__(self, party: RelyingParty) -> None:
+        self._party = party
+
+    @cached_property
+    def _loaded(self) -> Authenticators:
+        from recvault.adapters.webauthn import WebAuthn
+
+        return WebAuthn(self._party)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loaded, name)
+
+
 def keys(parts: Parts, base: Foundation, sessions: Sessions, door: Entrance, local: LocalSignIn) -> Keys:
     """On the parts given."""
     party = relying_party(parts.config)
-    authenticators = WebAuthn(party)
+    authenticators = cast(Authenticators, _Later(party))
     ceremonies = Ceremonies(
         database=parts.database,
         audit=base.audit,
