@@ -123,7 +123,7 @@ API: Mapping[str, Door] = {
     "GET /v1/account/sessions": _PERSON,
     "DELETE /v1/account/sessions/{session_id}": _PERSON,
     "POST /v1/account/tokens": _PROVING,
-    "POST /v1/accounts/{name}/end-sessions": _role(Action.ACCOUNT_MANAGE),
+    "POST /v1/accounts/{account_id}/end-sessions": _role(Action.ACCOUNT_MANAGE),
 }
 
 DESK: Mapping[str, Door] = {

@@ -205,13 +205,13 @@ class Sessions:
             self._record_end(unit, own[session_id].kind, by=who.user.id, target=session_id)
             unit.commit()
 
-    def end_for(self, name: str, *, by: str, tokens: bool = False) -> int:
+    def end_for(self, account_id: str, *, by: str, tokens: bool = False) -> int:
         """Ends all sessions of a person, with ``tokens`` the API tokens as well; how many they were. For the administrator,
         or the operator of the machine. NotFound."""
         kinds = (Kind.SESSION, Kind.API) if tokens else (Kind.SESSION,)
         ended = 0
         with self._database.begin() as unit:
-            user = named(unit, name)
+            user = unit.accounts.user(account_id)
             for kind in kinds:
                 count = unit.sessions.revoke_all(user.id, self._clock.now(), kinds=frozenset({kind}))
                 if count:

@@ -270,7 +270,7 @@ def test_a_token_makes_no_token(served: Served, world: World) -> None:
 
 def test_an_administrator_ends_a_persons_sessions(served: Served, world: World) -> None:
     theirs, mine = opened(world, Role.TRAINEE), opened(world, Role.ADMINISTRATOR)
-    path = "/v1/accounts/trainee/end-sessions"
+    path = f"/v1/accounts/{world.actor(Role.TRAINEE).id}/end-sessions"
     assert served.client.post(path, json={}, headers=bearer(opened(world, Role.AUDITOR))).status_code == 403
     answer = served.client.post(path, json={"tokens": True}, headers=bearer(mine))
     assert answer.json() == {"ended": 1}

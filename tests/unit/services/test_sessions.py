@@ -168,7 +168,7 @@ def test_without_a_session_there_is_no_proof_unless_factors_are_off(made: Made) 
     "change",
     [
         lambda made: made.archive.accounts.set_grants("verifier", (), by="test"),
-        lambda made: made.sessions.end_for("verifier", by="test"),
+        lambda made: made.sessions.end_for(made.world.actor(Role.VERIFIER).id, by="test"),
     ],
 )
 def test_all_sessions_end_with_a_change_of_roles_and_tokens_keep_what_is_left(
@@ -206,9 +206,10 @@ def test_own_sessions_are_listed_and_ended_others_are_not(made: Made) -> None:
 
 def test_the_operator_ends_tokens_as_well(made: Made) -> None:
     secrets = [made.signed_in("verifier"), made.sessions.issue_token("verifier", by="test")]
-    assert made.sessions.end_for("verifier", by="test", tokens=True) == 2
+    person = made.world.actor(Role.VERIFIER).id
+    assert made.sessions.end_for(person, by="test", tokens=True) == 2
     made.over(*secrets)
-    assert made.sessions.end_for("verifier", by="test", tokens=True) == 0
+    assert made.sessions.end_for(person, by="test", tokens=True) == 0
     with pytest.raises(NotFound):
         made.sessions.end_for("nobody", by="test")
 

@@ -364,7 +364,9 @@ def _approvals(archive: Archive) -> Finding:
         mend = 'set server.web_enabled = true, or approvals.proof = "account"'
         return _warning("approvals", "approving takes a passkey, and the desk is off", mend)
     if not archive.passkeys.of_approvers():
-        return _warning("approvals", "no approver has a passkey", "each adds one at the desk, on their own account's page")
+        return _warning(
+            "approvals", "no approver has a passkey", "each adds one at the desk, on their own account's page"
+        )
     return _good("approvals", f"take a passkey of {archive.passkeys.party.id}")
 
 

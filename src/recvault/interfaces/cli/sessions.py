@@ -73,5 +73,5 @@ def user_end_sessions(
 ) -> None:
     """End all sessions of a person at once; the account stays open."""
     with archive_of(context, start=True) as archive:
-        ended = archive.sessions.end_for(name, by=OPERATOR, tokens=tokens)
+        ended = archive.sessions.end_for(archive.accounts.user_named(name).id, by=OPERATOR, tokens=tokens)
     answer({"name": name, "ended": ended}, [f"{ended} of {name} ended"], as_json=json_)

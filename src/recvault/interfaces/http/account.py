@@ -30,7 +30,7 @@ class TokenForm(Form):
 
 
 class EndForm(Form):
-    """``POST /v1/accounts/{name}/end-sessions``."""
+    """``POST /v1/accounts/{account_id}/end-sessions``."""
 
     tokens: bool = False
 
@@ -56,11 +56,11 @@ def issue_token(form: TokenForm, who: SignedInDep, archive: ArchiveDep) -> dict[
     return {"token": issued.secret, **session_json(issued.session, current=who.session.id)}
 
 
-@router.post("/accounts/{name}/end-sessions")
-def end_sessions_of(name: Short, form: EndForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
+@router.post("/accounts/{account_id}/end-sessions")
+def end_sessions_of(account_id: Short, form: EndForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Ends all sessions of a person, and with ``tokens`` the API tokens as well."""
     archive.access.require(actor, Action.ACCOUNT_MANAGE)
-    return {"ended": archive.sessions.end_for(name, by=actor.id, tokens=form.tokens)}
+    return {"ended": archive.sessions.end_for(account_id, by=actor.id, tokens=form.tokens)}
 
 
 def session_json(session: Session, *, current: str | None = None) -> dict[str, Any]:

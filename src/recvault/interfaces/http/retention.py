@@ -118,7 +118,9 @@ def overrides(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
 
 
 @router.post("/statutory-overrides/{override_id}/end", status_code=202)
-def propose_override_end(override_id: str, form: ReasonForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
+def propose_override_end(
+    override_id: str, form: ReasonForm, actor: ProvedActorDep, archive: ArchiveDep
+) -> dict[str, Any]:
     """Proposes to take one back."""
     return _proposed(archive.overrides.propose_end(archive.approvals, actor, override_id, form.reason))
 
