@@ -119,6 +119,7 @@ SHOTS: dict[str, Shot] = {
     "destructions": path("/destructions", "aino"),
     "destruction": path("/destructions/{first}", "aino"),
     "destruction-waiting": path("/destructions/{today}", "aino"),
+    "log": path("/log", "aino"),
     "account": account,
     "prove": path("/prove", "maija"),
     "error-forbidden": path("/communications/{call}?purpose=verification", "aino"),
