@@ -7,6 +7,7 @@ every file. No script of a package is run.
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 import time
@@ -20,6 +21,7 @@ from tests.servers.run import HERE, ROOT, MissingServer, free_ports, shared
 
 PACKAGE, VERSION = "oidc-provider", "8.8.1"
 CACHE = ROOT / ".venv" / f"{PACKAGE}-{VERSION}"
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 SCRIPT = HERE / "oidc-provider" / "provider.mjs"
 
 
@@ -63,6 +65,7 @@ def _library() -> Path:
             done = subprocess.run(
                 ["npm", "install", *options, "--prefix", CACHE, f"{PACKAGE}@{VERSION}"],
                 check=False,
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -72,6 +75,12 @@ def _library() -> Path:
                 raise MissingServer(f"npm could not install {PACKAGE} {VERSION}; see that it reaches its registry")
             (CACHE / "done").touch()
     return CACHE / "node_modules" / PACKAGE
+
+
+def _environment() -> dict[str, str]:
+    """Node brings authorities of its own and leaves out those that this machine was told to trust."""
+    trusted = {"NODE_EXTRA_CA_CERTS": str(AUTHORITIES)} if AUTHORITIES.exists() else {}
+    return trusted | os.environ
 
 
 def _start(directory: Path) -> dict[str, str]:
