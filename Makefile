@@ -36,7 +36,7 @@ demo: $(RUNTIME)  ## an archive with sample calls in ./demo-data, from hook to d
 
 .PHONY: test
 test: $(DEV) packages lint types layers  ## everything; as root it installs the servers it needs
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -q $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -q $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(DEV) lint types layers  ## the quick loop, under two minutes, no root

@@ -54,6 +54,8 @@ class Machine:
             "RECVAULT__LOG__FORMAT": "json",
             "RECVAULT__LOG__LEVEL": "debug",
             "RECVAULT__KEYRING__CACHE_SECONDS": "0",
+            "RECVAULT__ACCESS__SECOND_FACTOR": "off",
+            "RECVAULT__APPROVALS__PROOF": "account",
             "RECVAULT__MAIL__HOST": "127.0.0.1",
             "RECVAULT__MAIL__PORT": str(self.box.port),
             "RECVAULT__MAIL__SECURITY": "none",

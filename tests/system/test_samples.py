@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recvault.domain.access import Role
-from tests.support.archives import World, make_world
+from tests.support.archives import World, configuration, make_world, memory_parts
 from tests.support.serving import Served, serve
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -28,7 +28,9 @@ ENTRIES = [entry for folder in ("real", "audio") for entry in manifest(folder)]
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return make_world()
+    parts = memory_parts()
+    parts.config = configuration(ACCESS__OPENS_PER_HOUR="10000")
+    return make_world(parts=parts)
 
 
 @pytest.fixture(scope="module")
