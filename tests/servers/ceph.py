@@ -9,12 +9,13 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minio import Minio
+import urllib3
+from minio import Minio, S3Error
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import VersioningConfig
 
 from recvault.adapters.s3 import S3Settings
-from tests.servers.run import HERE, MissingServer, free_ports, shared
+from tests.servers.run import HERE, VARIABLE, MissingServer, free_ports, give_up, shared, still_trusted
 
 _PROGRAMS = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool", "openssl", "curl")
 _INSTALL = "apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd openssl curl"
@@ -33,14 +34,22 @@ class Ceph:
 
     def client(self) -> Minio:
         """A plain client, to prepare what a test looks at."""
-        return Minio(self.endpoint, self.access_key, self.secret_key, secure=False, region=self.region)
+        pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=10, read=60), retries=0)
+        return Minio(
+            self.endpoint, self.access_key, self.secret_key, secure=False, region=self.region, http_client=pool
+        )
 
     def make_bucket(self, *, versioned: bool = False, locked: bool = False) -> str:
-        """The name of a new, empty bucket."""
+        """The name of a new, empty bucket. ServerFault when it takes longer than a loaded machine may."""
         name = f"t-{secrets.token_hex(6)}"
-        self.client().make_bucket(name, object_lock=locked)
-        if versioned:
-            self.client().set_bucket_versioning(name, VersioningConfig(ENABLED))
+        client = self.client()
+        still_trusted("ceph")
+        try:
+            client.make_bucket(name, object_lock=locked)
+            if versioned:
+                client.set_bucket_versioning(name, VersioningConfig(ENABLED))
+        except (urllib3.exceptions.HTTPError, S3Error) as failure:
+            raise give_up("ceph", f"{failure}\n{_last_words()}") from failure
         return name
 
     def settings(self, bucket: str, *, tls: bool = False) -> S3Settings:
@@ -72,6 +81,19 @@ def ceph() -> Ceph:
         access_key=facts["S3_ACCESS_KEY"],
         secret_key=facts["S3_SECRET_KEY"],
     )
+
+
+def _last_words() -> str:
+    """Which of its processes live, and the ends of their logs, for whoever reads why a run failed."""
+    home = Path(os.environ[VARIABLE]) / "ceph"
+    told = []
+    for name in ("mon", "osd.0", "rgw"):
+        pid = home / "run" / f"{name}.pid"
+        lives = pid.exists() and Path("/proc", pid.read_text().strip()).exists()
+        told.append(f"{name} {'runs' if lives else 'has ended'}")
+    for log in sorted((home / "log").glob("*.log")):
+        told += [f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-10:]]
+    return "\n".join(told)
 
 
 def _start(directory: Path) -> dict[str, str]:

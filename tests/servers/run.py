@@ -28,6 +28,10 @@ class MissingServer(Exception):
     """A program is not installed; the text names the Debian packages."""
 
 
+class ServerFault(Exception):
+    """A server of this run did not start, or does not answer any more; the text tells what it said last."""
+
+
 def begin() -> None:
     """Called by the controlling process before anything else."""
     os.environ.setdefault(VARIABLE, "")
@@ -62,15 +66,33 @@ def stop_all(directory: Path) -> None:
 
 
 def shared(name: str, start: Callable[[Path], dict[str, str]]) -> dict[str, str]:
-    """The facts of the server ``name``, started by ``start`` when no other worker has done it."""
+    """The facts of the server ``name``, started by ``start`` when no other worker has done it. What did not start once,
+    or stopped answering, is not tried again in this run: every test that needs it says at once why it fails."""
     directory = Path(os.environ[VARIABLE])
     with _locked(directory):
         facts = directory / f"{name}.json"
+        still_trusted(name)
         if not facts.exists():
             _keep_watch(directory)
-            facts.write_text(json.dumps(start(directory)))
+            try:
+                facts.write_text(json.dumps(start(directory)))
+            except (RuntimeError, OSError, subprocess.SubprocessError) as failure:
+                raise give_up(name, str(failure)) from failure
         found: dict[str, str] = json.loads(facts.read_text())
         return found
+
+
+def still_trusted(name: str) -> None:
+    """ServerFault when somebody gave the server up."""
+    fault = Path(os.environ[VARIABLE]) / f"{name}.fault"
+    if fault.exists():
+        raise ServerFault(fault.read_text())
+
+
+def give_up(name: str, why: str) -> ServerFault:
+    """Marks a server that does not answer for the rest of the run; what to raise."""
+    (Path(os.environ[VARIABLE]) / f"{name}.fault").write_text(f"{name} does not answer: {why}")
+    return ServerFault(f"{name} does not answer: {why}")
 
 
 def free_ports(count: int) -> int:
