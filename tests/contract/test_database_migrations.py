@@ -16,6 +16,7 @@ from sqlalchemy import Column, Integer, inspect, text
 
 from recvault.adapters.database import SqlDatabase, head_revision, migrate, schema_revision
 from recvault.adapters.database.migration import alembic_config
+from recvault.adapters.database.migration import revisions as named
 from recvault.adapters.database.tables import metadata
 from recvault.domain.errors import ConfigurationError, Conflict, RecvaultError
 from tests.contract import database_kit as kit
@@ -61,6 +62,10 @@ def test_the_migrated_schema_is_the_declared_one(database: SqlDatabase) -> None:
     with database.schema_reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_files_are_named_after_the_revisions_they_hold() -> None:
+    assert list(named()) == revisions()
 
 
 def test_the_rules_of_the_rows_are_the_declared_ones(database: SqlDatabase) -> None:

@@ -12,8 +12,6 @@ from __future__ import annotations
 import select
 from typing import Any
 
-import psycopg
-from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 
@@ -31,6 +29,9 @@ def begun(engine: Engine, order: bytes | None) -> Connection:
         connection = engine.connect()
         connection.begin()
         return connection
+    import psycopg  # not needed, and slow to load, where SQLite serves
+    from psycopg.pq import ExecStatus
+
     for _ in range(TRIES):
         connection = engine.connect()
         driver = connection.connection.driver_connection

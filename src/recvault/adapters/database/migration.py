@@ -3,21 +3,28 @@
 Invariants: a migration runs in one transaction together with its version mark, so that it happened or it did
 not; two processes never migrate at once (an advisory lock on PostgreSQL, BEGIN IMMEDIATE on SQLite); a schema
 that is newer than the program is refused before anything is read through it.
+
+A migration's file is named after its revision, so that every start can tell how the schema stands without loading them.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Protocol
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from recvault.adapters.database.failures import attempt
 from recvault.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_FILE = re.compile(r"m(\d{4})_\w+\.py")
 
 # Any constant will do, as long as nothing else in the same PostgreSQL database locks on it.
 _MIGRATION_LOCK = 0x7265637661756C74
@@ -44,7 +51,8 @@ def migrate(database: Migratable) -> None:
         if connection.dialect.name == "postgresql":
             attempt(lambda: _wait_for_lock(connection))
         refuse_newer(connection)
-        attempt(lambda: command.upgrade(alembic_config(connection), "head"))
+        if _current(connection) != head_revision():
+            _upgrade(connection)
 
 
 def schema_revision(database: Migratable) -> str | None:
@@ -53,19 +61,25 @@ def schema_revision(database: Migratable) -> str | None:
         return _current(connection)
 
 
+@cache
+def revisions() -> Sequence[str]:
+    """Those that this program came with, oldest first."""
+    names = (_FILE.fullmatch(file.name) for file in (files(__package__) / "migrations" / "versions").iterdir())
+    found = sorted(name[1] for name in names if name)
+    if not found:
+        raise ConfigurationError("the program came without its migrations; install it again")
+    return found
+
+
 def head_revision() -> str:
     """The revision this program works with."""
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    if head is None:
-        raise ConfigurationError("the program came without its migrations; install it again")
-    return head
+    return revisions()[-1]
 
 
 def refuse_newer(connection: Connection) -> None:
     """ConfigurationError when the schema's revision is not one that this program knows."""
     current = _current(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in revisions():
         raise ConfigurationError(
             f"the database's schema (revision {current}) is newer than this program, which knows up to"
             f" {head_revision()}; install the version of recvault that wrote it, or a newer one"
@@ -74,6 +88,8 @@ def refuse_newer(connection: Connection) -> None:
 
 def alembic_config(connection: Connection | None = None) -> Config:
     """Alembic's configuration without a file: the packaged migrations on the given connection."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", "recvault.adapters.database:migrations")
     config.set_main_option("path_separator", "os")
@@ -81,8 +97,22 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    attempt(lambda: command.upgrade(alembic_config(connection), "head"))
+
+
 def _current(connection: Connection) -> str | None:
-    return attempt(lambda: MigrationContext.configure(connection).get_current_revision())
+    """As Alembic notes it; None before the first migration."""
+
+    def ask() -> str | None:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        return found
+
+    return attempt(ask)
 
 
 def _wait_for_lock(connection: Connection) -> None:
