@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -15,11 +17,12 @@ from babel.messages.pofile import read_po
 import recvault.interfaces.web
 from recvault.config import Config
 from recvault.domain.access import Role
+from recvault.domain.audit import Act, Entry
 from recvault.domain.communication import Attention, Channel, Direction
 from recvault.domain.destruction import Stage, Trigger
 from recvault.domain.purpose import Purpose
-from recvault.interfaces.web import words
-from recvault.interfaces.web.languages import LANGUAGES, LOCALES, translations
+from recvault.interfaces.web import log_words, words
+from recvault.interfaces.web.languages import LANGUAGES, LOCALES, Wording, translations
 
 WEB = Path(recvault.interfaces.web.__file__).parent
 CATALOGUES = sorted((WEB / "translations").glob("*.po"))
@@ -93,10 +96,35 @@ def test_loose_words_are_found() -> None:
         (Trigger, words.TRIGGERS),
         (Config().access.reasons, words.REASONS),
         ([role for role in Role if role is not Role.SOURCE], words.ROLES),
+        (Act, log_words.ACTS),
     ],
 )
 def test_every_code_has_its_word(codes: Any, table: dict[str, str]) -> None:
     assert {str(code) for code in codes} == {str(code) for code in table}
+
+
+def test_details_of_the_log_are_told_as_people_write_them() -> None:
+    entry = Entry(
+        id="01a20320-a200-7000-8000-00a997aa0c4d",
+        at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+        actor="system:keys",
+        act=Act.STORED,
+        target=None,
+        purpose=None,
+        detail={
+            "channel": "email",
+            "attention": ["unknown_customer", "unknown_agent"],
+            "destroy_at": "2027-05-22T10:03:12+00:00",
+            "until": "the end",
+            "empty": [],
+            "odd": 7,
+        },
+        salt=bytes(16),
+    )
+    finnish = Wording(code="fi", zone=ZoneInfo("Europe/Helsinki"), now=entry.at)
+    told = dict(log_words.details(entry, finnish))
+    assert told["tuhotaan"] == "22.5.2027 klo 13.03" and told["asti"] == "the end" and told["odd"] == "7"
+    assert told["kanava"] == "sähköposti" and ", " in told["huomioitavaa"] and len(told) == 5
 
 
 def test_every_refusal_has_its_word() -> None:

@@ -19,6 +19,7 @@ from recvault.domain.log_query import LogQuery
 from recvault.interfaces.http.forms import parse_cursor, position_cursor
 from recvault.interfaces.http.log import MEDIA
 from recvault.interfaces.web.fields import Fields, FieldsDep, parse_day
+from recvault.interfaces.web.log_words import ACTS, details
 from recvault.interfaces.web.pages import Page, PageDep, PageRoute
 from recvault.interfaces.web.words import N_
 from recvault.services.log_views import LISTENING
@@ -74,6 +75,8 @@ def _show(page: Page, fields: Fields) -> Response:
         422 if fault else 200,
         found=found,
         names=names,
+        acts=ACTS,
+        details=details,
         kinds={kind: title for kind, (title, _) in KINDS.items()},
         filters={name: fields.get(name, "") for name in FILTERS},
         cursor=None if last is None else position_cursor(last.at, last.id),
