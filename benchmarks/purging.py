@@ -131,7 +131,12 @@ def _claims(archive: Archive, ground: Ground, rows: int) -> Result:
 def _drop(archive: Archive, ids: list[str]) -> None:
     """As a purge has dropped a batch when it claims the one after the next."""
     with rows_of(archive).schema_work() as connection:
-        for table, column in (("communication_claims", "communication_id"), ("communications", "id")):
+        tables = (
+            ("communication_claims", "communication_id"),
+            ("communication_keys", "communication_id"),
+            ("communications", "id"),
+        )
+        for table, column in tables:
             connection.execute(text(f"DELETE FROM {table} WHERE {column} = ANY(:ids)"), {"ids": ids})
 
 
@@ -169,7 +174,7 @@ def _fill(archive: Archive, rows: int) -> None:
     overdue. Their data keys open nothing. Afterwards the table is as autovacuum leaves one that was filled over years."""
     columns = (
         "source_id, channel, direction, started_at, stored_at, media_type, notice_ref, balancing_ref, length, policy_version, "
-        "state, key_id, wrapped_key, sealed_fields, sealed_manifest, place_declared, place_observed"
+        "state, sealed_fields, sealed_manifest, place_declared, place_observed"
     )
     with rows_of(archive).schema_work() as connection:
         for setting in (
@@ -197,6 +202,13 @@ def _fill(archive: Archive, rows: int) -> None:
                 "FROM generate_series(1, :rows) AS n, (SELECT * FROM communications WHERE state = 'stored' LIMIT 1) AS one"
             ),
             {"rows": rows},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO communication_keys (communication_id, key_id, wrapped_key, wrapped_by) "
+                "SELECT c.id, one.key_id, one.wrapped_key, one.key_id FROM communications AS c, "
+                "(SELECT * FROM communication_keys LIMIT 1) AS one ON CONFLICT DO NOTHING"
+            )
         )
         for _, definition in indexes:
             connection.execute(text(definition))

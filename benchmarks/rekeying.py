@@ -24,7 +24,7 @@ from benchmarks.grounds import Ground
 from benchmarks.results import Goal, Result, Take, compare, judged
 from recvault import bootstrap
 from recvault.adapters.database import SqlDatabase
-from recvault.adapters.database.tables import communications, period_keys, wrapped_by
+from recvault.adapters.database.tables import communication_keys, communications, period_keys
 from recvault.bootstrap import Archive
 from recvault.config import load
 from recvault.domain.access import Actor, Grant, Role
@@ -36,7 +36,7 @@ from recvault.sealing.wrapping import wrap_aads
 CHUNK = 2000
 KEYS_A_SECOND = 20_000
 BARE = "day/1970-01-01/1"
-SET = text("UPDATE communications SET key_id = :new, wrapped_key = substr(wrapped_key, 1) WHERE key_id = :old")
+SET = text("UPDATE communication_keys SET key_id = :new, wrapped_key = substr(wrapped_key, 1) WHERE key_id = :old")
 
 
 def measure(ground: Ground, *, quick: bool) -> Iterator[Result]:
@@ -160,18 +160,20 @@ def _fill(archive: Archive, database: SqlDatabase, ground: Ground, day: datetime
                 "policy_version": policy,
                 "destroy_at": day,
                 "state": "stored",
-                "key_id": key_id,
-                "wrapped_key": key,
                 "sealed_fields": bytes(300),
                 "sealed_manifest": bytes(400),
                 "place_declared": "local",
                 "place_observed": "local",
             }
+            for one in ids
+        ]
+        wrapped = [
+            {"communication_id": one, "key_id": key_id, "wrapped_key": key, "wrapped_by": key_id}
             for one, key in zip(ids, keys, strict=True)
         ]
         with database.schema_work() as connection:
             connection.execute(insert(communications), rows)
-            connection.execute(insert(wrapped_by), [{"communication_id": one, "key_id": key_id} for one in ids])
+            connection.execute(insert(communication_keys), wrapped)
 
 
 def _bare(archive: Archive, database: SqlDatabase, period: str, count: int) -> float:
@@ -194,7 +196,7 @@ def _settle(database: SqlDatabase) -> None:
     if database.is_postgresql:
         with database._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE communications"))
-            connection.execute(text("VACUUM ANALYZE communication_wrapped_by"))
+            connection.execute(text("VACUUM ANALYZE communication_keys"))
             connection.execute(text("CHECKPOINT"))
 
 

@@ -53,12 +53,10 @@ class WaitLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrappedKey:
-    """A wrapped data key with what decides where it goes: ``due_at`` is when its communication should have been
-    destroyed (never before it was stored)."""
+    """A wrapped data key and whose it is."""
 
     communication_id: str
     wrapped_key: bytes
-    due_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

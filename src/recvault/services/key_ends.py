@@ -16,7 +16,8 @@ Protocol steps, labelled in :meth:`KeyEnds.close_due`:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, tzinfo
 
 from recvault.domain.access import Action, Actor
@@ -39,9 +40,8 @@ from recvault.services.period_keys import ACTOR, PeriodKeys
 PORTION = 3000
 """Data keys read at once."""
 
-STRIPES = 6
-"""Transactions that move a portion, each taking every sixth data key: so they meet each page of PostgreSQL's several times,
-and find room in it for a new version of a row without touching an index. Locks are held for less than 100 ms."""
+EACH = 1000
+"""Data keys moved in one transaction: their rows are locked for less than 100 ms."""
 
 PASSES = 3
 """How often one tick goes back to data keys that another transaction had locked."""
@@ -170,12 +170,13 @@ class KeyEnds:
         """Once through what lies under the key: how many moved, how many could not just now, how many are to be purged."""
         moved = locked = staying = 0
         seen = ""
-        while portion := self._under(key, after=seen):
-            seen = portion[-1].communication_id
-            leaving = self._survivors(portion, now) if self._is_over(key.period, now) else portion
-            stripes = [leaving[first::STRIPES] for first in range(min(STRIPES, len(leaving)))]
-            done = sum(self._move(key, stripe, now) for stripe in stripes)
-            moved, locked, staying = moved + done, locked + len(leaving) - done, staying + len(portion) - len(leaving)
+        with ThreadPoolExecutor(1, thread_name_prefix="rewrap") as aside:
+            while portion := self._under(key, after=seen):
+                seen = portion[-1].communication_id
+                leaving = self._survivors(portion, now) if self._is_over(key.period, now) else portion
+                done = self._move(key, leaving, now, aside)
+                moved, locked = moved + done, locked + len(leaving) - done
+                staying += len(portion) - len(leaving)
         return moved, locked, staying
 
     def _under(self, key: PeriodKey, after: str) -> list[WrappedKey]:
@@ -185,36 +186,44 @@ class KeyEnds:
     def _survivors(self, portion: Sequence[WrappedKey], now: datetime) -> list[WrappedKey]:
         """What outlives its period: held, or stuck in the purge for so long that the others' key must not wait."""
         with self._database.read() as unit:
-            held = unit.holds.covering([item.communication_id for item in portion])
-        return [item for item in portion if item.communication_id in held or item.due_at + PATIENCE <= now]
+            ids = [item.communication_id for item in portion]
+            surviving = unit.period_keys.late(ids, now - PATIENCE).union(unit.holds.covering(ids))
+        return [item for item in portion if item.communication_id in surviving]
 
-    def _move(self, key: PeriodKey, items: Sequence[WrappedKey], now: datetime) -> int:
-        """Re-wraps outside the transaction, which then changes only what still lies under the key."""
+    def _move(self, key: PeriodKey, items: Sequence[WrappedKey], now: datetime, aside: ThreadPoolExecutor) -> int:
+        """Re-wraps outside the transactions, the next data keys while the database moves those before them."""
         if self._is_over(key.period, now):
             new = self._period_keys.open_key("frozen", f"{self._today(now):%Y-%m}")
         else:
             new = self._period_keys.open_key(_kind(key), key.period)
-        rewrapped = self._rewrapped(key.key_id, new, items)
-        if not rewrapped:
-            return 0
+        parts = [items[first : first + EACH] for first in range(0, len(items), EACH)]
+        wrapping = [aside.submit(self._rewrapped, key.key_id, new, part) for part in parts]
+        moved = 0
+        for part, wrapped in zip(parts, wrapping, strict=True):
+            rewrapped = wrapped.result()
+            self._tell_damaged(key.key_id, [one for one in _ids(part) if one not in rewrapped])
+            moved += self._put(key.key_id, new, rewrapped, now) if rewrapped else 0
+        return moved
+
+    def _put(self, old: str, new: str, rewrapped: Mapping[str, bytes], now: datetime) -> int:
+        """In one transaction, which changes only what still lies under the old key."""
         try:
             with self._database.begin() as unit:
                 self._period_keys.share(unit, new)
-                moved = unit.period_keys.move(rewrapped, old=key.key_id, new=new)
-                unit.period_keys.depart(key.key_id, now)
+                moved = unit.period_keys.move(rewrapped, old=old, new=new)
+                unit.period_keys.depart(old, now)
                 unit.commit()
         except Conflict:  # the other key began to close meanwhile; the next pass takes another
             return 0
         return moved
 
     def _rewrapped(self, old: str, new: str, items: Sequence[WrappedKey]) -> dict[str, bytes]:
-        ids = [item.communication_id for item in items]
+        """By communication; those that do not open are absent. Looks at no row."""
+        ids = _ids(items)
         before, after = (wrap_aads(communications=ids, key_id=key_id) for key_id in (old, new))
         keys = [item.wrapped_key for item in items]
         found = zip(ids, self._keyring.rewrap_many(old, new, list(zip(keys, before, after, strict=True))), strict=True)
-        good = {communication_id: wrapped for communication_id, wrapped in found if wrapped is not None}
-        self._tell_damaged(old, sorted(set(ids) - set(good)))
-        return good
+        return {communication_id: wrapped for communication_id, wrapped in found if wrapped is not None}
 
     def _tell_damaged(self, key_id: str, ids: list[str]) -> None:
         """A data key that does not open keeps its period key alive until the row is mended or destroyed: told once."""
@@ -300,6 +309,10 @@ class KeyEnds:
 
     def _is_over(self, period: str, now: datetime) -> bool:
         return period < self._today(now).isoformat()[: len(period)]
+
+
+def _ids(items: Sequence[WrappedKey]) -> list[str]:
+    return [item.communication_id for item in items]
 
 
 def _kind(key: PeriodKey) -> str:

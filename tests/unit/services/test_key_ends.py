@@ -214,7 +214,7 @@ def test_a_day_that_nothing_left_alive_loses_its_key_at_once(world: World) -> No
 
 def test_killed_anywhere_it_goes_on_and_ends_in_the_same_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_ends, "PORTION", 4)
-    monkeypatch.setattr(key_ends, "STRIPES", 2)
+    monkeypatch.setattr(key_ends, "EACH", 2)
     died = True
     step = 0
     while died:

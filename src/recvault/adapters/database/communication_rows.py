@@ -17,7 +17,7 @@ from sqlalchemy import Row, Select, Table, bindparam, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from recvault.adapters.database.session import Session, batches
-from recvault.adapters.database.tables import attention, communications, purposes, streams, tags, wrapped_by
+from recvault.adapters.database.tables import attention, communication_keys, communications, purposes, streams, tags
 from recvault.adapters.database.together import Addition
 from recvault.adapters.database.types import TEXT, Moment
 from recvault.domain.communication import (
@@ -29,16 +29,17 @@ from recvault.domain.communication import (
     State,
     StreamRecord,
 )
+from recvault.domain.errors import Conflict
 
 # Values that stand in the row under the same name.
 _PLAIN = (
     "id", "source_id", "source_ref_hash", "conflict_of", "started_at", "ended_at", "stored_at",
     "customer_id", "customer_kind", "contact_point_id", "agent_id", "team", "queue", "case_ref",
     "answered", "media_type", "notice_ref", "balancing_ref", "length", "policy_version", "destroy_at",
-    "key_id", "wrapped_key", "sealed_fields", "sealed_manifest", "place_declared", "place_observed",
-    "do_not_keep_at", "case_closed_at", "relationship_ended_at", "awaiting_purge", "facts_version",
-    "facts_digest",
+    "sealed_fields", "sealed_manifest", "place_declared", "place_observed", "do_not_keep_at",
+    "case_closed_at", "relationship_ended_at", "awaiting_purge", "facts_version", "facts_digest",
 )  # fmt: skip
+_KEY = ("key_id", "wrapped_key")
 _STREAM = (
     "name", "generation", "object_name", "version_id", "plaintext_length", "ciphertext_length",
     "ciphertext_sha256",
@@ -46,7 +47,11 @@ _STREAM = (
 _PURPOSE = ("purpose", "needed_until", "rule", "cap_until", "ended_at")
 
 # The plain values first, so that they can be taken by their places: by their names that is the costliest part of loading.
-LOADED: Select[Any] = select(*(communications.c[name] for name in (*_PLAIN, "channel", "direction", "state")))
+LOADED: Select[Any] = select(
+    *(communications.c[name] for name in _PLAIN),
+    *(communication_keys.c[name] for name in _KEY),
+    *(communications.c[name] for name in ("channel", "direction", "state")),
+).join_from(communications, communication_keys, communication_keys.c.communication_id == communications.c.id)
 
 
 def additions(communication: Communication) -> list[Addition]:
@@ -67,7 +72,7 @@ def additions(communication: Communication) -> list[Addition]:
                 for position, stream in enumerate(communication.streams)
             ],
         ),
-        (wrapped_by, [item | {"key_id": communication.key_id}]),
+        (communication_keys, [_key_row(communication)]),
     ]
     return [
         Addition(table=communications, rows=[row]),
@@ -83,6 +88,17 @@ def insert_purposes(session: Session, communication_id: str, records: Sequence[P
 def insert_attention(session: Session, communication_id: str, marks: Iterable[Attention]) -> None:
     """Those of the marks that are not there yet."""
     session.insert_missing(attention, _attention_rows(communication_id, marks))
+
+
+def _key_row(communication: Communication) -> dict[str, Any]:
+    """Conflict when a stored communication has no key: it could never be opened."""
+    if communication.state is State.STORED and communication.wrapped_key is None:
+        raise Conflict("a stored communication without its data key breaks the rules; nothing was stored")
+    return {
+        "communication_id": communication.id,
+        "wrapped_by": communication.key_id,
+        **{name: getattr(communication, name) for name in _KEY},
+    }
 
 
 def _purpose_rows(communication_id: str, records: Sequence[PurposeRecord]) -> list[dict[str, Any]]:
@@ -170,7 +186,7 @@ def _made(
     streams: Iterable[StreamRecord],
 ) -> Communication:
     return Communication(
-        **dict(zip(_PLAIN, row, strict=False)),
+        **dict(zip((*_PLAIN, *_KEY), row, strict=False)),
         channel=Channel(row.channel),
         direction=Direction(row.direction),
         state=State(row.state),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from recvault.adapters.database import search
 from recvault.adapters.database.communication_rows import (
@@ -19,7 +19,7 @@ from recvault.adapters.database.communication_rows import (
 from recvault.adapters.database.due import DueWork
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import batches
-from recvault.adapters.database.tables import attention, communications, destructions, purposes, wrapped_by
+from recvault.adapters.database.tables import attention, communication_keys, communications, destructions, purposes
 from recvault.adapters.database.types import TEXT
 from recvault.domain.communication import (
     Attention,
@@ -31,7 +31,7 @@ from recvault.domain.communication import (
     VisibleSet,
 )
 
-_c = communications.c
+_c, _k = communications.c, communication_keys.c
 
 _SEEN = select(
     select(_c.id)
@@ -132,29 +132,33 @@ class SqlCommunications(DueWork):
 
     def rewrap(self, communication_id: str, *, key_id: str, wrapped_key: bytes) -> None:
         """See the port. NotFound when nothing is stored under the id."""
-        self._update_stored(communication_id, key_id=key_id, wrapped_key=wrapped_key)
-        self._remember_key(communication_id, key_id)
+        own = (_k.communication_id == communication_id, _k.wrapped_key.is_not(None))
+        row = self._session.first(select(_k.wrapped_by).where(*own).with_for_update())
+        if row is None:
+            raise missing("stored communication")
+        ever = row.wrapped_by.split()
+        remembered = " ".join(ever if key_id in ever else [*ever, key_id])
+        changes = {"key_id": key_id, "wrapped_key": wrapped_key, "wrapped_by": remembered}
+        self._session.change(update(communication_keys).where(*own).values(**changes))
 
     def wrapped_by(self, communication_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
         """See the port."""
         found: dict[str, tuple[str, ...]] = {}
         for batch in batches(communication_ids):
             rows = self._session.rows(
-                select(wrapped_by.c.communication_id, wrapped_by.c.key_id)
-                .where(self._session.among(wrapped_by.c.communication_id, batch))
-                .order_by(wrapped_by.c.communication_id, wrapped_by.c.key_id)
+                select(_k.communication_id, _k.wrapped_by)
+                .where(self._session.among(_k.communication_id, batch))
+                .order_by(_k.communication_id)
             )
-            for communication_id, key_id in rows:
-                found[communication_id] = (*found.get(communication_id, ()), key_id)
+            found |= {communication_id: tuple(sorted(ever.split())) for communication_id, ever in rows}
         return found
 
     def ids_under_key(self, key_id: str, limit: int, *, after: str = "") -> list[str]:
         """See the port."""
         return self._session.column(
-            select(_c.id)
-            .join(wrapped_by, and_(wrapped_by.c.communication_id == _c.id, wrapped_by.c.key_id == key_id))
-            .where(_c.key_id == key_id, _c.wrapped_key.is_not(None), wrapped_by.c.communication_id > after)
-            .order_by(wrapped_by.c.communication_id)
+            select(_k.communication_id)
+            .where(_k.key_id == key_id, _k.wrapped_key.is_not(None), _k.communication_id > after)
+            .order_by(_k.communication_id)
             .limit(limit)
         )
 
@@ -202,7 +206,8 @@ class SqlCommunications(DueWork):
         for batch in batches(ids):
             statement = LOADED.where(self._session.among(_c.id, batch)).order_by(_c.id)
             if lock:
-                statement = statement.with_for_update(of=communications)
+                # The key's row too: it moves in transactions that touch nothing else.
+                statement = statement.with_for_update(of=(communications, communication_keys))
             found += load(self._session, self._session.rows(statement))
         return found
 
@@ -215,6 +220,3 @@ class SqlCommunications(DueWork):
     def _replace_purposes(self, communication_id: str, records: Sequence[PurposeRecord]) -> None:
         self._session.change(delete(purposes).where(purposes.c.communication_id == communication_id))
         insert_purposes(self._session, communication_id, records)
-
-    def _remember_key(self, communication_id: str, key_id: str) -> None:
-        self._session.insert_missing(wrapped_by, [{"communication_id": communication_id, "key_id": key_id}])

@@ -34,6 +34,7 @@ from recvault.adapters.database.tables import (
     ERASED,
     attention,
     claims,
+    communication_keys,
     communications,
     hold_items,
     holds,
@@ -42,7 +43,6 @@ from recvault.adapters.database.tables import (
     releases,
     streams,
     tags,
-    wrapped_by,
 )
 from recvault.domain.communication import State
 from recvault.domain.destruction import DueItem
@@ -107,7 +107,7 @@ class DueWork:
         return bool(self._session.change(update(communications).where(*stopped).values(stopped_reason=None)))
 
     def shred(self, items: Collection[DueItem], *, worker: str) -> None:
-        """May be repeated by whoever holds the claims. Keeps source, moment of storing, end, sizes, places,
+        """May be repeated by whoever holds the claims. The data keys go; keeps source, moment of storing, end, sizes, places,
         policy version, streams, and the keys that ever wrapped the data key; the start becomes the moment of
         storing.
         """
@@ -115,6 +115,8 @@ class DueWork:
         shredding = update(communications).values(**bare, started_at=_c.stored_at, state=State.DESTROYING.value)
         self._claimed(shredding, items, worker)
         for batch in batches([item.communication_id for item in items]):
+            keyless = update(communication_keys).values(wrapped_key=None)
+            self._session.change(keyless.where(self._session.among(communication_keys.c.communication_id, batch)))
             for table in (purposes, tags, attention, releases):
                 self._session.change(delete(table).where(self._session.among(table.c.communication_id, batch)))
 
@@ -124,7 +126,8 @@ class DueWork:
         ids = [item.communication_id for item in items]
         self._claims.remove(ids)
         for batch in batches(ids):
-            self._session.change(delete(wrapped_by).where(self._session.among(wrapped_by.c.communication_id, batch)))
+            keys = self._session.among(communication_keys.c.communication_id, batch)
+            self._session.change(delete(communication_keys).where(keys))
 
     def count_due(self, now: datetime) -> int:
         """Stored, due, not held, not stopped; those under a lease count, those already shredded do not."""

@@ -52,7 +52,7 @@ class SqlHolds:
         standing: list[str] = []
         for batch in batches(communication_ids):
             rows = self._session.rows(
-                select(_c.id, _c.wrapped_key.is_not(None).label("readable"))
+                select(_c.id, (_c.state == State.STORED.value).label("readable"))
                 .where(self._session.among(_c.id, batch))
                 .order_by(_c.id)
                 .with_for_update(of=communications)

@@ -2,21 +2,29 @@
 
 Invariants: a data key moves only where it still lies under the old key and is not shredded, together with its ``wrapped
 by`` record, in one statement; rows that another transaction holds are passed over, never waited for, so that moving takes
-part in no deadlock; a reader gets no more rows into memory than it asked for.
+part in no deadlock; a reader gets no more rows into memory than it asked for. Only the narrow rows of ``communication_keys``
+are read and written here, a tenth of a communication's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 
-from sqlalchemy import and_, case, func, insert, select, text
+from sqlalchemy import func, literal, select, text
 
 from recvault.adapters.database.session import Session, batches
-from recvault.adapters.database.tables import communications, wrapped_by
+from recvault.adapters.database.tables import communication_keys, communications
+from recvault.adapters.database.types import Moment
 from recvault.domain.period_keys import WrappedKey
 
-_c = communications.c
+_c, _k = communications.c, communication_keys.c
 
+_UNDER = text(
+    "SELECT communication_id, wrapped_key FROM communication_keys"
+    " WHERE key_id = :key AND wrapped_key IS NOT NULL AND communication_id > :after"
+    " ORDER BY communication_id LIMIT :limit"
+)
 # The rows are locked in id order before any is changed; one that was moved or shredded meanwhile is not among them. A
 # commit that is lost in a crash takes nothing with it but work: that the old key was seen vacant is written after it.
 _SOON = text("SET LOCAL synchronous_commit = off")
@@ -24,25 +32,20 @@ _MOVE = text(
     """
     WITH given AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:keys AS bytea[])) AS g (id, wrapped_key)),
     free AS MATERIALIZED (
-        SELECT id, ctid AS place FROM communications
-        WHERE id = ANY(CAST(:ids AS text[])) AND key_id = :old AND wrapped_key IS NOT NULL
-        ORDER BY id FOR UPDATE SKIP LOCKED
-    ),
-    moved AS (
-        UPDATE communications SET key_id = :new, wrapped_key = given.wrapped_key
-        FROM given JOIN free ON free.id = given.id WHERE communications.ctid = free.place
-        RETURNING communications.id
-    ),
-    remembered AS (
-        INSERT INTO communication_wrapped_by (communication_id, key_id) SELECT id, :new FROM moved
-        ON CONFLICT DO NOTHING
+        SELECT communication_id AS id, ctid AS place FROM communication_keys
+        WHERE communication_id = ANY(CAST(:ids AS text[])) AND key_id = :old AND wrapped_key IS NOT NULL
+        ORDER BY communication_id FOR UPDATE SKIP LOCKED
     )
-    SELECT count(*) FROM moved
+    UPDATE communication_keys SET key_id = :new, wrapped_key = given.wrapped_key, wrapped_by =
+        CASE WHEN strpos(' ' || wrapped_by || ' ', ' ' || :new || ' ') > 0 THEN wrapped_by ELSE wrapped_by || ' ' || :new END
+    FROM given JOIN free ON free.id = given.id WHERE communication_keys.ctid = free.place
     """
 )
-_MOVE_ONE = (
-    "UPDATE communications SET key_id = ?, wrapped_key = ? WHERE id = ? AND key_id = ? AND wrapped_key IS NOT NULL"
-)
+_MOVE_ONE = """
+    UPDATE communication_keys SET key_id = ?1, wrapped_key = ?2, wrapped_by =
+        CASE WHEN instr(' ' || wrapped_by || ' ', ' ' || ?1 || ' ') > 0 THEN wrapped_by ELSE wrapped_by || ' ' || ?1 END
+    WHERE communication_id = ?3 AND key_id = ?4 AND wrapped_key IS NOT NULL
+"""
 
 
 class Rewrapping:
@@ -53,33 +56,30 @@ class Rewrapping:
 
     def wrapped_under(self, key_id: str, limit: int, *, after: str = "") -> list[WrappedKey]:
         """See the port."""
-        due_at = case((_c.destroy_at > _c.stored_at, _c.destroy_at), else_=_c.stored_at)
-        rows = self._session.rows(
-            select(_c.id, _c.wrapped_key, due_at.label("due_at"))
-            .join(wrapped_by, and_(wrapped_by.c.communication_id == _c.id, wrapped_by.c.key_id == key_id))
-            .where(_c.key_id == key_id, _c.wrapped_key.is_not(None), wrapped_by.c.communication_id > after)
-            .order_by(wrapped_by.c.communication_id)
-            .limit(limit)
-        )
-        return [WrappedKey(communication_id=row.id, wrapped_key=row.wrapped_key, due_at=row.due_at) for row in rows]
+        rows = self._session.raw(_UNDER, {"key": key_id, "after": after, "limit": limit})
+        return [WrappedKey(communication_id=one, wrapped_key=wrapped) for one, wrapped in rows]
+
+    def late(self, communication_ids: Collection[str], before: datetime) -> set[str]:
+        """See the port."""
+        found: set[str] = set()
+        for batch in batches(communication_ids):
+            moment = literal(before, Moment())
+            due = (self._session.among(_c.id, batch), _c.destroy_at <= moment, _c.stored_at <= moment)
+            found.update(self._session.column(select(_c.id).where(*due)))
+        return found
 
     def move(self, wrapped: Mapping[str, bytes], *, old: str, new: str) -> int:
         """See the port. On SQLite no other transaction writes meanwhile."""
         if self._session.on_postgresql:
             ids = sorted(wrapped)
             self._session.change(_SOON)
-            parameters = {"ids": ids, "keys": [wrapped[one] for one in ids], "old": old, "new": new}
-            return int(self._session.scalar(_MOVE, parameters))
-        moved = self._session.change_each(_MOVE_ONE, [(new, key, item, old) for item, key in sorted(wrapped.items())])
-        for batch in batches(wrapped):
-            there = select(_c.id, _c.key_id).where(_c.id.in_(batch), _c.key_id == new)
-            statement = insert(wrapped_by).prefix_with("OR IGNORE")
-            self._session.change(statement.from_select(["communication_id", "key_id"], there))
-        return moved
+            moving = _MOVE.bindparams(ids=ids, keys=[wrapped[one] for one in ids], old=old, new=new)
+            return self._session.change(moving)
+        return self._session.change_each(_MOVE_ONE, [(new, key, item, old) for item, key in sorted(wrapped.items())])
 
     def counts(self) -> dict[str, int]:
         """See the port."""
         rows = self._session.rows(
-            select(_c.key_id, func.count().label("under")).where(_c.wrapped_key.is_not(None)).group_by(_c.key_id)
+            select(_k.key_id, func.count().label("under")).where(_k.wrapped_key.is_not(None)).group_by(_k.key_id)
         )
         return {row.key_id: row.under for row in rows}

@@ -11,6 +11,7 @@ from recvault.adapters.database.tables_communications import (
     ERASED,
     attention,
     claims,
+    communication_keys,
     communications,
     key_departures,
     period_keys,
@@ -19,7 +20,6 @@ from recvault.adapters.database.tables_communications import (
     releases,
     streams,
     tags,
-    wrapped_by,
 )
 from recvault.adapters.database.tables_evidence import (
     batch_certificates,
@@ -54,6 +54,7 @@ from recvault.adapters.database.tables_register import (
     role_grant_scopes,
     role_grants,
     settings,
+    source_certificates,
     sources,
     tokens,
     users,
@@ -79,6 +80,7 @@ __all__ = [
     "break_glass",
     "change_notices",
     "claims",
+    "communication_keys",
     "communications",
     "contact_persons",
     "contact_points",
@@ -114,6 +116,7 @@ __all__ = [
     "role_grants",
     "settings",
     "sign_in_attempts",
+    "source_certificates",
     "sources",
     "streams",
     "suspensions",
@@ -121,5 +124,4 @@ __all__ = [
     "tokens",
     "totp",
     "users",
-    "wrapped_by",
 ]

@@ -97,8 +97,6 @@ class CommunicationColumns(TypedColumns):
     policy_version: Named[str] = Column(TEXT, ForeignKey(policies.c.version))
     destroy_at: Named[datetime] = Column(Moment)
     state: Named[str] = Column(TEXT)
-    key_id: Named[str] = Column(TEXT, ForeignKey(period_keys.c.key_id))
-    wrapped_key: Named[bytes | None] = Column(LargeBinary)
     sealed_fields: Named[bytes | None] = Column(LargeBinary)
     sealed_manifest: Named[bytes | None] = Column(LargeBinary)
     place_declared: Named[str] = Column(TEXT)
@@ -112,14 +110,14 @@ class CommunicationColumns(TypedColumns):
     facts_digest: Named[bytes | None] = Column(LargeBinary)
 
 
-# Columns that a shredded row has lost: everything that opens the content or could point to a person.
+# Columns that a shredded row has lost: everything that could point to a person. Its data key goes with them.
 ERASED = (
-    "wrapped_key", "sealed_fields", "sealed_manifest", "source_ref_hash", "conflict_of", "ended_at",
+    "sealed_fields", "sealed_manifest", "source_ref_hash", "conflict_of", "ended_at",
     "customer_id", "customer_kind", "contact_point_id", "agent_id", "team", "queue", "case_ref",
     "answered", "do_not_keep_at", "case_closed_at", "relationship_ended_at",
 )  # fmt: skip
 
-_OPENABLE = "wrapped_key IS NOT NULL AND sealed_fields IS NOT NULL AND sealed_manifest IS NOT NULL"
+_OPENABLE = "sealed_fields IS NOT NULL AND sealed_manifest IS NOT NULL"
 _BARE = " AND ".join(f"{name} IS NULL" for name in ERASED)
 
 communications = Table(
@@ -227,21 +225,22 @@ class StreamColumns(TypedColumns):
 streams = Table("communication_streams", metadata, StreamColumns, UniqueConstraint("object_name"))
 
 
-class WrappedByColumns(TypedColumns):
+class CommunicationKeyColumns(TypedColumns):
     communication_id: Named[str] = Column(TEXT, primary_key=True)
-    key_id: Named[str] = Column(TEXT, primary_key=True)
+    key_id: Named[str] = Column(TEXT, ForeignKey(period_keys.c.key_id))
+    wrapped_key: Named[bytes | None] = Column(LargeBinary)
+    wrapped_by: Named[str] = Column(TEXT)
 
 
-# No foreign keys: re-keying adds a row for each data key whose two others it has locked anyway, and their checks would lock
-# them again, one by one.
-# Every key that ever wrapped the data key. Outlives shredding: the certificate is complete when all are gone.
-# What lies under a key is looked up here, and no index of ``communications`` names its key: so a new key changes none of
-# them (a heap-only update, PostgreSQL manual, 73.7), for which its pages keep some room.
-wrapped_by = Table(
-    "communication_wrapped_by",
+# The data key of each communication, apart from the wide row and its indexes, so that re-keying writes a tenth of it: a row
+# for every communication, as long as that has one; no foreign key to it, whose check would lock the wide row of each. A
+# shredded one has lost its key, and tells still which ever wrapped it: the certificate is complete when all of those are gone.
+# ``wrapped_by``: their ids, none twice, each after a space but the first.
+communication_keys = Table(
+    "communication_keys",
     metadata,
-    WrappedByColumns,
-    Index("ix_communication_wrapped_by_key_id", "key_id", "communication_id"),
+    CommunicationKeyColumns,
+    Index("ix_communication_keys_key_id", "key_id", "communication_id"),
 )
 
 

@@ -118,6 +118,9 @@ class PeriodKeys(Protocol):
     def wrapped_under(self, key_id: str, limit: int, *, after: str = "") -> list[WrappedKey]:
         """Up to ``limit`` data keys now under the key, in id order, ids greater than ``after``."""
 
+    def late(self, communication_ids: Collection[str], before: datetime) -> set[str]:
+        """Those that should have been destroyed, and were stored, at the moment or earlier."""
+
     def move(self, wrapped: Mapping[str, bytes], *, old: str, new: str) -> int:
         """Puts the data keys (by communication) under ``new`` where they still lie under ``old``, and remembers that in
         ``wrapped by``; passes over what another transaction has locked. How many it moved."""
