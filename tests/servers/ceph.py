@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from recvault.adapters.s3 import S3Settings
 from tests.servers.run import HERE, VARIABLE, MissingServer, free_ports, give_up, shared, still_trusted
 
 _PROGRAMS = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool", "openssl", "curl")
+STARTS = 2
+"""Another server may have taken a port by then, or a machine that stood still kept a daemon from its turn."""
+
 _INSTALL = "apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd openssl curl"
 
 
@@ -97,19 +101,28 @@ def _last_words() -> str:
 
 
 def _start(directory: Path) -> dict[str, str]:
-    environment = {"CEPH_STORE": "memstore"} | dict(os.environ)
-    environment |= {
-        "CEPH_DIR": str(directory / "ceph"),
-        "CEPH_PORT": str(free_ports(3)),
-        "CEPH_SECRET_KEY": secrets.token_hex(20),
-    }
-    done = subprocess.run(
-        [HERE / "ceph-up.sh"],
+    for _ in range(STARTS):
+        environment = {"CEPH_STORE": "memstore"} | dict(os.environ)
+        environment |= {
+            "CEPH_DIR": str(directory / "ceph"),
+            "CEPH_PORT": str(free_ports(3)),
+            "CEPH_SECRET_KEY": secrets.token_hex(20),
+        }
+        done = _script("ceph-up.sh", environment)
+        if done.returncode == 0:
+            return dict(line.split("=", 1) for line in done.stdout.splitlines())
+        said = _last_words()
+        _script("ceph-down.sh", environment, "--wipe")
+    raise RuntimeError(f"it did not start, {STARTS} times\n{said}")
+
+
+def _script(name: str, environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [HERE / name, *words],
         env=environment,
-        check=True,
+        check=False,
         timeout=180,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
     )
-    return dict(line.split("=", 1) for line in done.stdout.splitlines())

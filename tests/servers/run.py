@@ -10,16 +10,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 VARIABLE = "RECVAULT_TEST_RUN"
+PORTS = range(10_000, 32_000)
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
@@ -96,20 +98,17 @@ def give_up(name: str, why: str) -> ServerFault:
 
 
 def free_ports(count: int) -> int:
-    """The first of ``count`` neighbouring TCP ports that are free on loopback."""
+    """The first of ``count`` neighbouring TCP ports that are free on loopback. They lie below those that the kernel gives to
+    outgoing connections, one of which might otherwise have the port before the server does that it is meant for."""
     while True:
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            sockets[0].bind(("127.0.0.1", 0))
-            first = int(sockets[0].getsockname()[1])
-            for step, following in enumerate(sockets[1:], start=1):
-                following.bind(("127.0.0.1", first + step))
+        first = PORTS.start + secrets.randbelow(len(PORTS))  # not from a sequence that tests begin anew
+        with ExitStack() as opened:
+            try:
+                for port in range(first, first + count):
+                    opened.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
             return first
-        except (OSError, OverflowError):
-            continue
-        finally:
-            for one in sockets:
-                one.close()
 
 
 @contextmanager

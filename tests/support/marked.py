@@ -25,6 +25,7 @@ from recvault import bootstrap
 from recvault.adapters.system import FixedClock
 from recvault.config import load
 from recvault.services.alarms import TaskState
+from tests.servers.run import free_ports
 from tests.support.mail_server import Postbox, mail_server
 from tests.support.marks import PASSING, SEALED, marks_in
 from tests.support.serving import BOUNDARY, multipart
@@ -128,9 +129,7 @@ class Machine:
 
 def everything_happens(home: Path, inputs: Path) -> Machine:
     """A machine on which every journey was walked, stopped again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports(1)
     with mail_server() as box:
         made = Machine(home, inputs, port, box)
         set_up(made)

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from tests.servers.run import free_ports
+
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("RECVAULT")}
 
 
@@ -37,9 +39,7 @@ def recvault(home: Path, *words: str) -> str:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A fresh archive on a free port that logs in JSON."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports(1)
     (tmp_path / "recvault.toml").write_text(f"[server]\nport = {port}\n[log]\nformat = 'json'\n", "utf-8")
     recvault(tmp_path, "init")
     recvault(tmp_path, "keys", "confirm-backup")

@@ -5,7 +5,6 @@ serves nothing until the ledger was replayed, and then everything that the ledge
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 from tests.servers.cluster import Cluster, cluster, room
+from tests.servers.run import free_ports
 from tests.support.archives import eventually
 from tests.support.serving import BOUNDARY, multipart
 from tests.system.test_backup_postgresql import set_up
@@ -83,9 +83,7 @@ def clusters() -> Iterator[Path]:
 def site(shell: Shell, clusters: Path) -> Iterator[Site]:
     with ExitStack() as opened:
         at = opened.enter_context(cluster(clusters / "first"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_ports(1)
         word = shell.home / "word"
         word.touch(0o600)
         word.write_text(at.word)

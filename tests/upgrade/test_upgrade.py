@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import httpx
 import pytest
 
 from recvault.adapters.database import head_revision
+from tests.servers.run import free_ports
 from tests.upgrade import at_0002
 from tests.upgrade.at_0002 import ENVIRONMENT, Earlier
 
@@ -52,9 +52,7 @@ def revision(earlier: Earlier) -> str:
 
 @contextmanager
 def served(home: Path) -> Iterator[httpx.Client]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports(1)
     environment = ENVIRONMENT | {"RECVAULT__SERVER__PORT": str(port)}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
