@@ -133,6 +133,26 @@ def test_every_key_that_wrapped_is_remembered(database: SqlDatabase) -> None:
     assert stored(database, 1) == communication(1, wrapped_key=b"back")
 
 
+def test_data_keys_move_in_bulk_and_each_key_is_remembered_once(database: SqlDatabase) -> None:
+    kit.add(database, *(communication(number) for number in (1, 2, 3)))
+    with database.begin() as unit:
+        assert [one.communication_id for one in unit.period_keys.wrapped_under("key-a", 2)] == [name(1), name(2)]
+        wrapped = {name(1): b"one", name(2): b"two\x00", name(9): b"nobody's"}
+        assert unit.period_keys.move(wrapped, old="key-a", new="key-b") == 2
+        assert unit.period_keys.move(wrapped, old="key-a", new="key-b") == 0
+        assert unit.period_keys.counts() == {"key-a": 1, "key-b": 2}
+        assert unit.period_keys.move({name(2): b"back"}, old="key-b", new="key-a") == 1
+        assert unit.communications.wrapped_by([name(2), name(3)]) == {
+            name(2): ("key-a", "key-b"),
+            name(3): ("key-a",),
+        }
+        assert unit.period_keys.late([name(1), name(9)], communication(1).destroy_at) == {name(1)}
+        assert not unit.period_keys.late([name(1)], communication(1).destroy_at - DAY)
+        unit.commit()
+    assert stored(database, 1) == communication(1, key_id="key-b", wrapped_key=b"one")
+    assert stored(database, 2) == communication(2, wrapped_key=b"back")
+
+
 def test_attention(database: SqlDatabase) -> None:
     kit.add(database, communication(1, attention=frozenset({MARK})), communication(2), communication(3))
     with database.begin() as unit:

@@ -121,3 +121,25 @@ def test_connections_that_are_all_taken(pg_url: str) -> None:
     with small.begin(), pytest.raises(DatabaseUnavailable, match="pool size"), small.begin():
         pass
     small.close()
+
+
+@on_postgresql
+def test_a_data_key_moves_before_its_communication_is_locked_or_not_at_all(database: SqlDatabase) -> None:
+    """Else a destruction would not know of the last key that wrapped it, and be certified complete while that lives."""
+    kit.add(database, communication(1), communication(2))
+
+    def destroyer() -> tuple[str, object]:
+        with database.begin() as unit:
+            (row,) = unit.communications.lock([name(1)])
+            return row.key_id, unit.communications.wrapped_by([name(1)])
+
+    with database.begin() as unit:
+        assert unit.period_keys.move({name(1): b"moved"}, old="key-a", new="key-b") == 1
+        locking_it = Aside(destroyer)
+        assert locking_it.waits()
+        unit.commit()
+    assert locking_it.join() == ("key-b", {name(1): ("key-a", "key-b")})
+    with database.begin() as unit:
+        unit.communications.lock([name(2)])
+        with database.begin() as other:
+            assert other.period_keys.move({name(2): b"moved"}, old="key-a", new="key-b") == 0

@@ -30,10 +30,13 @@ _UNDER = text(
 _SOON = text("SET LOCAL synchronous_commit = off")
 _MOVE = text(
     """
-    WITH given AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:keys AS bytea[])) AS g (id, wrapped_key)),
+    WITH given AS (
+        SELECT id, decode(hex, 'hex') AS wrapped_key
+        FROM unnest(string_to_array(:ids, ' '), string_to_array(:keys, ' ')) AS g (id, hex)
+    ),
     free AS MATERIALIZED (
         SELECT communication_id AS id, ctid AS place FROM communication_keys
-        WHERE communication_id = ANY(CAST(:ids AS text[])) AND key_id = :old AND wrapped_key IS NOT NULL
+        WHERE communication_id = ANY(string_to_array(:ids, ' ')) AND key_id = :old AND wrapped_key IS NOT NULL
         ORDER BY communication_id FOR UPDATE SKIP LOCKED
     )
     UPDATE communication_keys SET key_id = :new, wrapped_key = given.wrapped_key, wrapped_by =
@@ -72,9 +75,9 @@ class Rewrapping:
         """See the port. On SQLite no other transaction writes meanwhile."""
         if self._session.on_postgresql:
             ids = sorted(wrapped)
+            keys = " ".join([wrapped[one].hex() for one in ids])  # an array of as many would take the driver longer
             self._session.change(_SOON)
-            moving = _MOVE.bindparams(ids=ids, keys=[wrapped[one] for one in ids], old=old, new=new)
-            return self._session.change(moving)
+            return self._session.change(_MOVE.bindparams(ids=" ".join(ids), keys=keys, old=old, new=new))
         return self._session.change_each(_MOVE_ONE, [(new, key, item, old) for item, key in sorted(wrapped.items())])
 
     def counts(self) -> dict[str, int]:
