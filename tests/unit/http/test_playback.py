@@ -10,8 +10,9 @@ import pytest
 
 from recvault.domain.access import Role
 from recvault.domain.audit import Act
-from recvault.domain.errors import RangeNotSatisfiable
+from recvault.domain.errors import RangeNotSatisfiable, Tampered
 from recvault.interfaces.http.byte_ranges import ByteRange, parse_range
+from recvault.interfaces.http.communications import gathered
 from tests.support.archives import World, eventually, make_world, wav
 from tests.support.serving import Served, problem_of, serve
 
@@ -196,3 +197,15 @@ def test_a_store_that_fails_in_mid_answer_breaks_it_off(served: Served, world: W
         for piece in answer.iter_bytes():
             body += piece
     assert content.startswith(bytes(body)) and len(body) < len(content)
+
+
+def test_pieces_are_gathered_and_what_came_before_a_fault_is_given_out() -> None:
+    def pieces() -> Iterator[bytes]:
+        yield from (b"ab", b"cd", b"e")
+        raise Tampered("chunk 3")
+
+    given = gathered(pieces(), 4)
+    assert [next(given), next(given)] == [b"abcd", b"e"]
+    with pytest.raises(Tampered):
+        next(given)
+    assert list(gathered(iter([b"abc", b"d", b"ef"]), 4)) == [b"abcd", b"ef"] and list(gathered(iter(()), 4)) == []

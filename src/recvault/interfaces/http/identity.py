@@ -121,7 +121,12 @@ def require_same_site(request: Request) -> None:
         raise Forbidden("this request came from another site; use the archive's own page")
 
 
-ArchiveDep = Annotated[Archive, Depends(archive_of)]
+async def _archive(request: Request) -> Archive:
+    """Asked in the event loop: a dependency that is no coroutine costs a change of thread."""
+    return archive_of(request)
+
+
+ArchiveDep = Annotated[Archive, Depends(_archive)]
 ActorDep = Annotated[Actor, Depends(actor)]
 ProvedActorDep = Annotated[Actor, Depends(proved_actor)]
 SignedInDep = Annotated[SignedIn, Depends(signed_in)]
