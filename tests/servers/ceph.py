@@ -101,6 +101,7 @@ def _last_words() -> str:
 
 
 def _start(directory: Path) -> dict[str, str]:
+    said = ""
     for _ in range(STARTS):
         environment = {"CEPH_STORE": "memstore"} | dict(os.environ)
         environment |= {
