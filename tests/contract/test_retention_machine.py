@@ -1,9 +1,9 @@
 """Whatever happens, in whatever order: an archive on SQLite and one on PostgreSQL against a model of the promise.
 
-Held at every step: ``destroy_at`` is what the policy says from the facts; nothing is destroyed while a live purpose, a hold
-or an override stands; every purge destroys everything whose last one has ended; an edited row is reported and never
-destroyed; a hold that comes while a purge runs wins, or its answer says what was gone. A short run belongs to every test;
-``RECVAULT_MACHINE_EXAMPLES`` and ``RECVAULT_MACHINE_STEPS`` make it longer.
+Held at every step: ``destroy_at`` is what the policy says from the facts; nothing is destroyed while a live purpose, a hold,
+a restriction, an open request or an override stands; every purge destroys everything whose last one has ended; an edited row
+is reported and never destroyed; a hold that comes while a purge runs wins, or its answer says what was gone. A short run
+belongs to every test; ``RECVAULT_MACHINE_EXAMPLES`` and ``RECVAULT_MACHINE_STEPS`` make it longer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from recvault.adapters.system import FixedClock
 from recvault.domain.access import Actor, Role
 from recvault.domain.communication import Channel
 from recvault.domain.errors import Conflict
-from recvault.domain.holds import HoldAnswer
+from recvault.domain.holds import HoldAnswer, HoldKind
 from recvault.domain.retention import Facts, Policy, evaluate
 from recvault.domain.retention.endings import DELAY
 from recvault.domain.retention.statutes import Override
@@ -99,6 +99,7 @@ class Standing:
     id: str
     item: str | None
     statute: Override | None = None
+    kind: HoldKind = HoldKind.HOLD
 
     def covers(self, item: Item) -> bool:
         return item.of_customer if self.item is None else item.id == self.item
@@ -328,30 +329,38 @@ class Machine(RuleBasedStateMachine):
         self.overrides.remove(standing)
 
     @precondition(lambda self: self.living())
-    @rule(number=st.integers(0, 50), on_customer=st.sampled_from((False, False, True)))
-    def a_hold_is_placed(self, number: int, on_customer: bool) -> None:
+    @rule(number=st.integers(0, 50), on_customer=st.sampled_from((False, False, True)), kind=st.sampled_from(HoldKind))
+    def a_hold_is_placed(self, number: int, on_customer: bool, kind: HoldKind) -> None:
         item = self.pick(number)
-        answer = self._place(None if on_customer else item)
+        answer = self._place(None if on_customer else item, kind)
         assert answer.already_destroyed == ()
 
-    def _place(self, item: Item | None) -> HoldAnswer:
+    def _place(self, item: Item | None, kind: HoldKind) -> HoldAnswer:
         answer = self.world.archive.holds.place(
             self.handler,
             reason="suit",
             review_on=self.world.clock.now().date() + timedelta(days=30),
             communication_id=None if item is None else item.id,
             customer_id=self.customer_id if item is None else None,
+            authority="R-7",
+            kind=kind,
         )
         if not answer.already_destroyed:
-            self.holds.append(Standing(id=answer.hold.id, item=None if item is None else item.id))
+            self.holds.append(Standing(id=answer.hold.id, item=None if item is None else item.id, kind=kind))
         return answer
 
     @precondition(lambda self: self.holds)
     @rule(number=st.integers(0, 50))
     def a_hold_is_released(self, number: int) -> None:
         standing, archive = self.holds[number % len(self.holds)], self.world.archive
-        proposal = archive.holds.propose_release(archive.approvals, self.handler, standing.id, reason="settled")
-        self.approve(proposal.id)
+        if standing.kind is HoldKind.REQUEST:
+            archive.holds.close_request(self.handler, standing.id, reason="answered")
+        else:
+            told_on = self.world.clock.now().date()
+            proposal = archive.holds.propose_release(
+                archive.approvals, self.handler, standing.id, reason="settled", told_on=told_on
+            )
+            self.approve(proposal.id)
         self.holds.remove(standing)
 
     @rule(terms=st.sampled_from(TERMS))
@@ -396,11 +405,11 @@ class Machine(RuleBasedStateMachine):
         self._purged(self.due(), set())
 
     @precondition(lambda self: self.living())
-    @rule(number=st.integers(0, 50), look=st.integers(1, 12))
-    def a_hold_comes_while_the_purge_runs(self, number: int, look: int) -> None:
+    @rule(number=st.integers(0, 50), look=st.integers(1, 12), kind=st.sampled_from(HoldKind))
+    def a_hold_comes_while_the_purge_runs(self, number: int, look: int, kind: HoldKind) -> None:
         item, due = self.pick(number), self.due()
         answers: list[HoldAnswer] = []
-        thread = threading.Thread(target=lambda: answers.append(self._place(item)))
+        thread = threading.Thread(target=lambda: answers.append(self._place(item, kind)))
         clock = self.world.clock
         assert isinstance(clock, WatchedClock)
         clock.left, clock.then = look, thread.start

@@ -1,5 +1,8 @@
 """Holds (tuhoamiskielto): what must not be destroyed for now, whatever its retention says.
 
+Three kinds freeze in the same way: a hold that a person or an authority asked for; a restriction of processing (Art. 18
+GDPR), under which what it covers is stored and nothing else: nobody opens it; and an open request of a customer, from its
+receipt to its closure, so that what they ask for does not end meanwhile.
 Many may cover one communication; releasing one leaves the others. A hold names a communication, or a whole customer (and
 then also covers what arrives or is linked later), or what a search found at the moment it was placed, and nothing after.
 """
@@ -13,6 +16,14 @@ from datetime import date, datetime
 from enum import StrEnum
 
 
+class HoldKind(StrEnum):
+    """Why it freezes."""
+
+    HOLD = "hold"
+    RESTRICTION = "restriction"
+    REQUEST = "request"
+
+
 class HoldScope(StrEnum):
     """What a hold covers."""
 
@@ -24,7 +35,8 @@ class HoldScope(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
     """One hold. Exactly one of ``communication_id``, ``customer_id`` and ``snapshot`` is set; ``snapshot`` is
-    :func:`snapshot_digest` of what was found. ``review_on`` reminds ``owner`` (who placed it, when unset), never ends."""
+    :func:`snapshot_digest` of what was found. ``review_on`` reminds ``owner`` (who placed it, when unset), never ends.
+    ``authority``: the reference of the authority that asked, or of the customer's request; an open request has one."""
 
     id: str
     communication_id: str | None
@@ -38,6 +50,7 @@ class Hold:
     released_by: str | None = None
     snapshot: str | None = None
     owner: str | None = None
+    kind: HoldKind = HoldKind.HOLD
 
     def __post_init__(self) -> None:
         if sum(one is not None for one in (self.communication_id, self.customer_id, self.snapshot)) != 1:

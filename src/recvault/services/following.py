@@ -14,7 +14,7 @@ from datetime import date, datetime
 
 from recvault.domain.destruction import Destruction, Stage, Trigger
 from recvault.domain.errors import KeyNotFound, NotFound
-from recvault.domain.holds import Hold
+from recvault.domain.holds import Hold, HoldKind
 from recvault.domain.ledger import LedgerEntry, LedgerKind
 from recvault.domain.ports.database import UnitOfWork
 from recvault.domain.ports.keyring import Keyring
@@ -55,6 +55,7 @@ def hold_body(hold: Hold) -> dict[str, object]:
         "review": hold.review_on.isoformat(),
         "snapshot": hold.snapshot,
         "owner": hold.owner,
+        "kind": hold.kind.value,
     }
 
 
@@ -148,6 +149,7 @@ def _place_again(unit: UnitOfWork, entry: LedgerEntry, told: Followed) -> None:
                 review_on=date.fromisoformat(str(body["review"])),
                 snapshot=_text(body.get("snapshot")),
                 owner=_text(body.get("owner")),
+                kind=HoldKind(str(body.get("kind", HoldKind.HOLD.value))),
             )
         )
 

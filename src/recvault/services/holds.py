@@ -1,10 +1,11 @@
-"""Holds (tuhoamiskielto): placed and released so that no purge can race past.
+"""Holds (tuhoamiskielto), restrictions and open requests: placed and released so that no purge can race past.
 
 Keeps rule 3: placing locks the guard rows of customers (or contact points), then the communications in id order, as the
 purge does; whoever comes second sees what the first did. Keeps rule 4: a hold is in the ledger before it is acknowledged;
 what a search found goes before it, in portions, so that a replay has it whole or not at all. A release takes a second person
 and is in the database before it is in the ledger: whatever is lost in between, the hold stands. An unknown commit is
-looked up. A role that is limited to teams or queues places and lists holds inside them only.
+looked up. A role that is limited to teams or queues places and lists holds inside them only. A restriction is lifted as a
+hold is released, and only after the customer was told (Art. 18(3) GDPR); an open request is closed by whoever handles it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from recvault.domain.approvals import Proposal, ProposalKind
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, SearchQuery
 from recvault.domain.errors import Conflict, DatabaseUnavailable, Forbidden, InvalidInput, NotFound
-from recvault.domain.holds import Hold, HoldAnswer, HoldCount, HoldScope, snapshot_digest
+from recvault.domain.holds import Hold, HoldAnswer, HoldCount, HoldKind, HoldScope, snapshot_digest
 from recvault.domain.ids import uuid7
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.database import Database, UnitOfWork
@@ -77,13 +78,17 @@ class Holds:
         found_by: SearchQuery | None = None,
         authority: str | None = None,
         owner: str | None = None,
+        kind: HoldKind = HoldKind.HOLD,
     ) -> HoldAnswer:
         """Places a hold on one communication, one customer, or what a search finds now (at most ``SNAPSHOT_LIMIT``); the
-        answer lists what was already shredded. ``owner`` is the account that the review date reminds."""
+        answer lists what was already shredded. ``owner`` is the account that the review date reminds. An open request is
+        placed with its reference as ``authority``."""
         self._access.require(actor, Action.HOLD_PLACE)
         now = self._clock.now()
         if not reason.strip() or len(reason) > REASON_LIMIT or len(authority or "") > REASON_LIMIT:
             raise InvalidInput(f"a hold needs a reason of 1 to {REASON_LIMIT} characters")
+        if kind is HoldKind.REQUEST and not (authority or "").strip():
+            raise InvalidInput("an open request needs its reference in the register of requests; it names no person")
         if sum(one is not None for one in (communication_id, customer_id, found_by)) != 1:
             raise InvalidInput("name a communication, or a customer, or a search to hold what it finds")
         if review_on <= now.date():
@@ -99,6 +104,7 @@ class Holds:
             placed_at=now,
             review_on=review_on,
             owner=owner,
+            kind=kind,
         )
         try:
             return self._place(actor, hold, found_by)
@@ -181,15 +187,49 @@ class Holds:
 
     # --- releasing
 
-    def propose_release(self, approvals: Approvals, actor: Actor, hold_id: str, *, reason: str) -> Proposal:
-        """Asks for the release; a second person decides."""
+    def propose_release(
+        self, approvals: Approvals, actor: Actor, hold_id: str, *, reason: str, told_on: date | None = None
+    ) -> Proposal:
+        """Asks for the release; a second person decides. ``told_on``: the day on which the customer was told that a
+        restriction will be lifted, which must be before."""
         self._access.require(actor, Action.HOLD_RELEASE)
         with self._database.read() as unit:
             hold = unit.holds.get(hold_id)
             self._require_reach_of(unit, actor, Action.HOLD_RELEASE, hold)
         if hold.released_at is not None:
             raise Conflict("this hold is released already")
-        return approvals.propose(actor, ProposalKind.RELEASE_HOLD, hold.id, {"scope": hold.scope.value}, reason)
+        if hold.kind is HoldKind.REQUEST:
+            raise Conflict("this is an open request: close it when it is answered, it needs no release")
+        body: dict[str, object] = {"scope": hold.scope.value, "kind": hold.kind.value}
+        if hold.kind is HoldKind.RESTRICTION:
+            body["told_on"] = self._told(told_on).isoformat()
+        return approvals.propose(actor, ProposalKind.RELEASE_HOLD, hold.id, body, reason)
+
+    def _told(self, told_on: date | None) -> date:
+        """Art. 18(3) GDPR: the data subject is told before the restriction is lifted."""
+        if told_on is None or told_on > self._clock.now().date():
+            raise InvalidInput("the customer is told before a restriction is lifted; give the day on which they were")
+        return told_on
+
+    def close_request(self, actor: Actor, hold_id: str, *, reason: str) -> Hold:
+        """The request is answered: what nothing else freezes is due again by its own retention. No second person is asked;
+        Conflict for what is no open request."""
+        self._access.require(actor, Action.HOLD_PLACE)
+        if not reason.strip() or len(reason) > REASON_LIMIT:
+            raise InvalidInput(f"closing a request needs a reason of 1 to {REASON_LIMIT} characters")
+        now = self._clock.now()
+        with self._database.begin() as unit:
+            hold = unit.holds.get(hold_id)
+            self._require_reach_of(unit, actor, Action.HOLD_PLACE, hold)
+            if hold.kind is not HoldKind.REQUEST:
+                raise Conflict("this is no open request: propose its release, which a second person decides")
+            if hold.released_at is not None:
+                raise Conflict("this request is closed already")
+            unit.holds.release(hold.id, by=actor.id, at=now)
+            self._record(unit, actor, Act.HOLD_RELEASED, hold)
+            unit.commit()
+        self.note_releases()
+        return replace(hold, released_at=now, released_by=actor.id)
 
     def carry_out_release(self, unit: UnitOfWork, proposal: Proposal, now: datetime) -> None:
         """Handles ``RELEASE_HOLD``; what nothing else freezes is due again by its own retention."""
@@ -203,7 +243,7 @@ class Holds:
             actor=by,
             act=Act.HOLD_RELEASED,
             target=hold.communication_id or hold.customer_id or hold.id,
-            detail={"hold": hold.id, "scope": hold.scope.value, "proposal": proposal.id},
+            detail={"hold": hold.id, "kind": hold.kind.value, "scope": hold.scope.value, "proposal": proposal.id},
         )
 
     def note_release_of(self, proposal: Proposal) -> None:
@@ -259,7 +299,7 @@ class Holds:
             actor=actor.id,
             act=act,
             target=hold.communication_id or hold.customer_id or hold.id,
-            detail={"hold": hold.id, "scope": hold.scope.value},
+            detail={"hold": hold.id, "kind": hold.kind.value, "scope": hold.scope.value},
         )
 
     def list(self, actor: Actor) -> list[tuple[Hold, int]]:

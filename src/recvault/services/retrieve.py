@@ -312,7 +312,8 @@ class Retrieval:
             raise Destroyed("this communication was destroyed, or is being; only a restored database still has its row")
         trainee = any(grant.role is Role.TRAINEE for grant in actor.grants)  # to nobody else it makes a difference
         released = trainee and unit.accounts.released_to(row.id, actor.id, now)
-        subject = Subject(communication=row, released_to_actor=released)
+        restricted = action is Action.OPEN and bool(unit.holds.restricted([row.id]))
+        subject = Subject(communication=row, restricted=restricted, released_to_actor=released)
         decision = decide(actor, action, subject, purpose, now)
         if not decision.allowed:
             raise AccessRefused(

@@ -37,7 +37,8 @@ class Training:
             raise InvalidInput("the end of the release must lie ahead; give a later time")
         with self._database.begin() as unit:
             row = self._retention.lock_one(unit, communication_id)
-            decision = decide(actor, Action.RELEASE, Subject(communication=row), Purpose.TRAINING, now)
+            subject = Subject(communication=row, restricted=bool(unit.holds.restricted([row.id])))
+            decision = decide(actor, Action.RELEASE, subject, Purpose.TRAINING, now)
             if not decision.allowed:
                 refused = Forbidden(f"this is not open to you for training ({decision.reason})")
                 refused.reason = decision.reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -11,9 +12,11 @@ from recvault.domain.access import Actor, Grant, Role, Scope, ScopeKind
 from recvault.domain.approvals import ProposalKind, ProposalState
 from recvault.domain.communication import Channel, SearchQuery
 from recvault.domain.errors import Conflict, DatabaseUnavailable, Forbidden, InvalidInput, NotFound
-from recvault.domain.holds import Hold, HoldAnswer, HoldScope, snapshot_digest
+from recvault.domain.holds import Hold, HoldAnswer, HoldKind, HoldScope, snapshot_digest
 from recvault.domain.ledger import LedgerKind
+from recvault.domain.purpose import Purpose
 from recvault.services import holds as hold_service
+from recvault.services.following import Followed, apply
 from tests.support.archives import World, make_world, scoped
 
 NORTH = Scope(kind=ScopeKind.QUEUES, values=frozenset({"north"}))
@@ -190,6 +193,125 @@ def test_the_report_counts_what_each_hold_covers_and_keeps_back(world: World) ->
     assert [(line.hold, line.covered, line.kept_back) for line in lines] == [(one, 1, 1), (found, 2, 2), (whole, 4, 3)]
     with pytest.raises(Forbidden):
         world.archive.holds.report(world.actor(Role.VERIFIER))
+
+
+# --- restrictions and open requests
+
+
+@pytest.mark.parametrize("kind", [HoldKind.RESTRICTION, HoldKind.REQUEST])
+def test_they_freeze_as_holds_do_until_they_end(world: World, kind: HoldKind) -> None:
+    (call,) = calls(world, "north")
+    frozen = place(world, communication_id=call, kind=kind, authority="R-7").hold
+    world.later(days=400)
+    assert world.archive.purge.run("a").destroyed == []
+    assert [line.kept_back for line in world.archive.holds.report(handler(world))] == [1]
+    if kind is HoldKind.REQUEST:
+        closed = world.archive.holds.close_request(handler(world), frozen.id, reason="answered")
+        assert closed.released_at == world.clock.now()
+    else:
+        lift(world, frozen)
+    assert world.archive.purge.run("a").destroyed == [call]
+    assert [kind for kind, _ in entries(world)].count(LedgerKind.HOLD_RELEASED) == 1
+
+
+def lift(world: World, hold: Hold) -> None:
+    told_on = world.clock.now().date()
+    proposal = world.archive.holds.propose_release(
+        world.archive.approvals, handler(world), hold.id, reason="settled", told_on=told_on
+    )
+    assert proposal.body["told_on"] == told_on.isoformat()
+    world.archive.approvals.approve(world.actor(Role.APPROVER), proposal.id)
+
+
+def test_what_is_restricted_is_opened_by_nobody_from_that_moment_on(world: World) -> None:
+    (call,) = calls(world, "north")
+    verifier, trainer = world.actor(Role.VERIFIER), world.actor(Role.TRAINER)
+    retrieval = world.archive.retrieval
+    opened = retrieval.open(verifier, call, Purpose.VERIFICATION, case_ref="CASE-1")
+    assert retrieval.playback(verifier, opened.secret).stream.plaintext_length
+    hold = place(world, communication_id=call, kind=HoldKind.RESTRICTION).hold
+    for act in (
+        lambda: retrieval.playback(verifier, opened.secret),
+        lambda: retrieval.open(verifier, call, Purpose.VERIFICATION, case_ref="CASE-1"),
+        lambda: retrieval.open(handler(world), call, Purpose.REQUEST, case_ref="REQ-1"),
+        lambda: world.archive.training.release(
+            trainer, call, to="trainee", until=world.clock.now() + timedelta(days=1)
+        ),
+    ):
+        with pytest.raises(Forbidden, match="restricted"):
+            act()
+    assert retrieval.view(verifier, call, Purpose.VERIFICATION).hold_ids == (hold.id,), "what is known of it is shown"
+    lift(world, hold)
+    assert retrieval.playback(verifier, opened.secret).stream.plaintext_length
+
+
+@pytest.mark.parametrize("kind", [HoldKind.HOLD, HoldKind.REQUEST])
+def test_other_kinds_let_it_be_opened(world: World, kind: HoldKind) -> None:
+    (call,) = calls(world, "north")
+    place(world, communication_id=call, kind=kind, authority="R-7")
+    verifier = world.actor(Role.VERIFIER)
+    assert (
+        world.archive.retrieval.open(verifier, call, Purpose.VERIFICATION, case_ref="CASE-1").communication_id == call
+    )
+
+
+def test_a_restriction_covers_what_its_customer_or_search_covers(world: World) -> None:
+    north = calls(world, "north", "south")
+    customer = world.archive.customers.id_of_number(handler(world), "4711")
+    place(world, found_by=SearchQuery(queue="south"), kind=HoldKind.RESTRICTION)
+    with world.archive.database.read() as unit:
+        assert unit.holds.restricted(north) == {north[1]}
+    if customer is not None:
+        place(world, customer_id=customer, kind=HoldKind.RESTRICTION)
+        with world.archive.database.read() as unit:
+            theirs = {row.id for row in unit.communications.find(north) if row.customer_id == customer}
+            assert unit.holds.restricted(north) == {north[1]} | theirs
+
+
+def test_a_restriction_is_lifted_only_after_the_customer_was_told(world: World) -> None:
+    (call,) = calls(world, "north")
+    hold = place(world, communication_id=call, kind=HoldKind.RESTRICTION).hold
+    propose = partial(
+        world.archive.holds.propose_release, world.archive.approvals, handler(world), hold.id, reason="settled"
+    )
+    for told_on in (None, world.clock.now().date() + timedelta(days=2)):
+        with pytest.raises(InvalidInput, match="told before"):
+            propose(told_on=told_on)
+    with pytest.raises(Conflict, match="no open request"):
+        world.archive.holds.close_request(handler(world), hold.id, reason="answered")
+
+
+def test_an_open_request_has_a_reference_and_is_closed_once_by_who_handles_it(world: World) -> None:
+    (call,) = calls(world, "north")
+    with pytest.raises(InvalidInput, match="reference"):
+        place(world, communication_id=call, kind=HoldKind.REQUEST)
+    hold = place(world, communication_id=call, kind=HoldKind.REQUEST, authority="R-7").hold
+    holds = world.archive.holds
+    with pytest.raises(Conflict, match="close it"):
+        holds.propose_release(world.archive.approvals, handler(world), hold.id, reason="settled")
+    with pytest.raises(Forbidden):
+        holds.close_request(world.actor(Role.TRAINER), hold.id, reason="answered")
+    with pytest.raises(InvalidInput, match="reason"):
+        holds.close_request(handler(world), hold.id, reason=" ")
+    holds.close_request(handler(world), hold.id, reason="answered")
+    with pytest.raises(Conflict, match="closed already"):
+        holds.close_request(handler(world), hold.id, reason="answered")
+
+
+@pytest.mark.parametrize("kind", HoldKind)
+def test_a_database_that_was_put_back_has_its_kind_again_from_the_ledger(world: World, kind: HoldKind) -> None:
+    (call,) = calls(world, "north")
+    hold = place(world, communication_id=call, kind=kind, authority="R-7").hold
+    placed = [body for entry, body in entries(world) if entry is LedgerKind.HOLD_PLACED]
+    assert placed[-1]["kind"] == kind.value and "authority" not in placed[-1]
+    empty = make_world()
+    entry = next(one for one in world.archive.ledger._entries(1) if one.kind is LedgerKind.HOLD_PLACED)
+    with empty.archive.database.begin() as unit:
+        apply(unit, entry, empty.archive.keyring, Followed())
+        assert unit.holds.get(hold.id).kind is kind
+        older = replace(entry, body={name: value for name, value in entry.body.items() if name != "kind"} | {"id": "x"})
+        apply(unit, older, empty.archive.keyring, Followed())
+        assert unit.holds.get("x").kind is HoldKind.HOLD, "entries of earlier programs are holds"
 
 
 # --- release: the ledger after the database

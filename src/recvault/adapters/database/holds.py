@@ -5,7 +5,7 @@ Invariant: what a hold covers is asked of the database in one statement, whateve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from recvault.adapters.database.tables import communications, hold_items, holds
 from recvault.adapters.database.types import Moment
 from recvault.domain.communication import SearchQuery, State, VisibleSet
 from recvault.domain.errors import Conflict
-from recvault.domain.holds import Hold, HoldCount
+from recvault.domain.holds import Hold, HoldCount, HoldKind
 
 _c = communications.c
 _h = holds.c
@@ -34,7 +34,7 @@ class SqlHolds:
 
     def add(self, hold: Hold) -> None:
         """See the port."""
-        self._session.insert(holds, asdict(hold))
+        self._session.insert(holds, asdict(hold) | {"kind": hold.kind.value})
 
     def add_items(self, hold_id: str, communication_ids: Collection[str]) -> None:
         """See the port."""
@@ -95,24 +95,32 @@ class SqlHolds:
     def covering(self, communication_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
         """See the port; the hold ids in order."""
         found: dict[str, set[str]] = {}
+        for communication_id, hold_id in self._standing_on(communication_ids):
+            found.setdefault(communication_id, set()).add(hold_id)
+        return {communication_id: tuple(sorted(ids)) for communication_id, ids in found.items()}
+
+    def restricted(self, communication_ids: Collection[str]) -> frozenset[str]:
+        """See the port."""
+        restriction = _h.kind == HoldKind.RESTRICTION.value
+        return frozenset(communication_id for communication_id, _ in self._standing_on(communication_ids, restriction))
+
+    def _standing_on(self, communication_ids: Collection[str], *only: ColumnElement[bool]) -> Iterator[tuple[str, str]]:
+        """Communication and hold: directly, through its customer, through a search."""
         for batch in batches(communication_ids):
-            direct = select(_h.communication_id, _h.id).where(
-                self._session.among(_h.communication_id, batch), _h.released_at.is_(None)
-            )
+            direct = select(_h.communication_id, _h.id).where(self._session.among(_h.communication_id, batch))
             through_customer = (
                 select(_c.id, _h.id)
                 .join(holds, _h.customer_id == _c.customer_id)
-                .where(self._session.among(_c.id, batch), _h.released_at.is_(None))
+                .where(self._session.among(_c.id, batch))
             )
             through_snapshot = (
                 select(hold_items.c.communication_id, _h.id)
                 .join(holds, _h.id == hold_items.c.hold_id)
-                .where(self._session.among(hold_items.c.communication_id, batch), _h.released_at.is_(None))
+                .where(self._session.among(hold_items.c.communication_id, batch))
             )
             for statement in (direct, through_customer, through_snapshot):
-                for communication_id, hold_id in self._session.rows(statement):
-                    found.setdefault(str(communication_id), set()).add(hold_id)
-        return {communication_id: tuple(sorted(ids)) for communication_id, ids in found.items()}
+                for row in self._session.rows(statement.where(_h.released_at.is_(None), *only)):
+                    yield str(row[0]), str(row[1])
 
     def count_covered(self, hold_id: str) -> int:
         """See the port. NotFound when unknown; what is shredded is not stored any more."""
@@ -133,7 +141,8 @@ class SqlHolds:
 
 
 def _hold(row: Row[*tuple[Any, ...]]) -> Hold:
-    return Hold(**{column.name: row._mapping[column] for column in _HOLD})
+    values = {column.name: row._mapping[column] for column in _HOLD}
+    return Hold(**values | {"kind": HoldKind(values["kind"])})
 
 
 def _covered(*conditions: ColumnElement[bool]) -> ColumnElement[int]:

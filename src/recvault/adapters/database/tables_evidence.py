@@ -26,6 +26,7 @@ from sqlalchemy import (
 from recvault.adapters.database.metadata import index_where, metadata, one_of
 from recvault.adapters.database.types import TEXT, CanonicalJson, Moment
 from recvault.domain.destruction import Stage, Trigger
+from recvault.domain.holds import HoldKind
 
 
 class HoldColumns(TypedColumns):
@@ -42,6 +43,7 @@ class HoldColumns(TypedColumns):
     snapshot: Named[str | None] = Column(TEXT)
     owner: Named[str | None] = Column(TEXT)
     release_noted_at: Named[datetime | None] = Column(Moment)
+    kind: Named[str] = Column(TEXT, server_default=HoldKind.HOLD.value)
 
 
 # ``release_noted_at``: when the ledger was told; what it was not told yet stands there as held.
@@ -55,6 +57,7 @@ holds = Table(
         name="covers",
     ),
     CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name="release"),
+    one_of("kind", HoldKind),
     index_where("ix_holds_active_communication", "communication_id", where="released_at IS NULL"),
     index_where("ix_holds_active_customer", "customer_id", where="released_at IS NULL"),
     index_where("ix_holds_release_unnoted", "id", where="released_at IS NOT NULL AND release_noted_at IS NULL"),

@@ -9,6 +9,7 @@ import typer
 
 from recvault.domain.communication import Channel, SearchQuery
 from recvault.domain.errors import Conflict, InvalidInput, NotFound
+from recvault.domain.holds import HoldKind
 from recvault.interfaces.cli.session import As, Json, actor_named, answer, archive_of, proved_actor_named, table
 
 if TYPE_CHECKING:
@@ -44,8 +45,14 @@ def hold_place(
     review_on: Annotated[
         str | None, typer.Option(metavar="DAY", help="When to ask whether it is still needed; else as the policy says.")
     ] = None,
-    authority: Annotated[str | None, typer.Option(help="The authority's reference, if one asked for it.")] = None,
+    authority: Annotated[
+        str | None, typer.Option(help="Reference of the authority that asked, or of the customer's request.")
+    ] = None,
     owner: Annotated[str | None, typer.Option(metavar="USER", help="Who looks after it; else who places it.")] = None,
+    kind: Annotated[
+        HoldKind,
+        typer.Option(help="A restriction (Art. 18 GDPR) also lets nobody open it; a request names --authority."),
+    ] = HoldKind.HOLD,
     json_: Json = False,
 ) -> None:
     """Place a hold: on a communication, a customer, or what the --search options find now. No purge can race past it."""
@@ -69,12 +76,13 @@ def hold_place(
             found_by=_query(archive, days, classes, search_channel),
             authority=authority,
             owner=None if owner is None else archive.accounts.user_named(owner).id,
+            kind=kind,
         )
     gone = done.already_destroyed
     if gone and not done.covered:
         raise Conflict(f"nothing was held: {gone[0]} is destroyed already; see 'recvault certificate show {gone[0]}'")
     told = {**hold_json(done.hold), "covered": done.covered, "already_destroyed": list(gone)}
-    lines = [f"hold {done.hold.id} covers {done.covered}; review on {done.hold.review_on}"]
+    lines = [f"{done.hold.kind.value} {done.hold.id} covers {done.covered}; review on {done.hold.review_on}"]
     lines += [f"already destroyed: {one}" for one in gone]
     answer(told, lines, as_json=json_)
 
@@ -125,15 +133,35 @@ def hold_release(
     as_: As,
     hold_id: Annotated[str, typer.Argument(metavar="HOLD")],
     reason: Annotated[str, typer.Option(help="Why it is not needed any more; name no person.")],
+    told_on: Annotated[
+        str | None, typer.Option(metavar="DAY", help="When the customer was told that a restriction is lifted.")
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Propose to release a hold; a second person decides with 'recvault approval approve'."""
+    """Propose to release a hold, or lift a restriction; a second person decides with 'recvault approval approve'."""
     from recvault.interfaces.cli.approvals import told
 
     with archive_of(context, start=True) as archive:
         actor = proved_actor_named(archive, as_)
-        proposal = archive.holds.propose_release(archive.approvals, actor, hold_id, reason=reason)
+        day = None if told_on is None else _day(told_on, "--told-on is no day")
+        proposal = archive.holds.propose_release(archive.approvals, actor, hold_id, reason=reason, told_on=day)
     told(proposal, as_json=json_)
+
+
+@hold_commands.command("close")
+def hold_close(
+    context: typer.Context,
+    as_: As,
+    hold_id: Annotated[str, typer.Argument(metavar="HOLD")],
+    reason: Annotated[str, typer.Option(help="How it was answered; name no person.")],
+    json_: Json = False,
+) -> None:
+    """Close an open request; what nothing else freezes is due again."""
+    from recvault.interfaces.http.forms import hold_json
+
+    with archive_of(context, start=True) as archive:
+        closed = archive.holds.close_request(actor_named(archive, as_), hold_id, reason=reason)
+    answer(hold_json(closed), [f"request {closed.authority} is closed"], as_json=json_)
 
 
 @hold_commands.command("list")
@@ -157,6 +185,7 @@ def _report(context: typer.Context, as_: str, as_json: bool, *, short: bool) -> 
     rows = [
         (
             line.hold.id,
+            line.hold.kind.value,
             line.hold.scope.value,
             str(line.covered),
             *(() if short else (str(line.kept_back), line.hold.responsible, line.hold.authority or "")),
@@ -167,5 +196,5 @@ def _report(context: typer.Context, as_: str, as_json: bool, *, short: bool) -> 
         for line in lines
     ]
     more = () if short else ("due without it", "owner", "authority")
-    told = table(("id", "scope", "covers", *more, "placed", "review", "reason"), rows)
+    told = table(("id", "kind", "scope", "covers", *more, "placed", "review", "reason"), rows)
     answer({"rows": [count_json(line) for line in lines]}, told, as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -21,7 +22,14 @@ Words = Annotated[str, Field(max_length=500)]
 
 
 class ReleaseHoldForm(Form):
-    """``POST /v1/holds/{id}/release``."""
+    """``POST /v1/holds/{id}/release``; ``told_on`` for a restriction: the day on which the customer was told."""
+
+    reason: Words
+    told_on: date | None = None
+
+
+class CloseRequestForm(Form):
+    """``POST /v1/holds/{id}/close``."""
 
     reason: Words
 
@@ -118,7 +126,16 @@ def hold_report(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
 @router.post("/holds/{hold_id}/release", status_code=202)
 def release_hold(hold_id: Short, form: ReleaseHoldForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
     """Proposes the release; a second person decides."""
-    return proposal_json(archive.holds.propose_release(archive.approvals, actor, hold_id, reason=form.reason))
+    proposal = archive.holds.propose_release(
+        archive.approvals, actor, hold_id, reason=form.reason, told_on=form.told_on
+    )
+    return proposal_json(proposal)
+
+
+@router.post("/holds/{hold_id}/close")
+def close_request(hold_id: Short, form: CloseRequestForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Closes an open request of a customer; what nothing else freezes is due again."""
+    return hold_json(archive.holds.close_request(actor, hold_id, reason=form.reason))
 
 
 # --- destruction

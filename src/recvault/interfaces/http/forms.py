@@ -15,7 +15,7 @@ from recvault.domain.communication import Channel, Communication, Direction, Rec
 from recvault.domain.customer import Agent, Customer
 from recvault.domain.destruction import Destruction, Stage
 from recvault.domain.errors import InvalidInput
-from recvault.domain.holds import Hold
+from recvault.domain.holds import Hold, HoldKind
 from recvault.domain.purpose import Purpose
 from recvault.services.retrieve import Opened, View
 
@@ -138,6 +138,7 @@ class HoldForm(Form):
     found_by: HoldSearchForm | None = None
     authority: Annotated[str, Field(max_length=500)] | None = None
     owner: Short | None = None
+    kind: HoldKind = HoldKind.HOLD
 
 
 class CustomerSearchForm(Form):
@@ -250,6 +251,7 @@ def hold_json(hold: Hold) -> dict[str, Any]:
         "communication_id": hold.communication_id,
         "customer_id": hold.customer_id,
         "snapshot": hold.snapshot,
+        "kind": hold.kind.value,
         "scope": hold.scope.value,
         "owner": hold.responsible,
         "reason": hold.reason,

@@ -71,6 +71,7 @@ def place_hold(form: HoldForm, actor: ActorDep, archive: ArchiveDep) -> dict[str
         found_by=None if form.found_by is None else form.found_by.query(),
         authority=form.authority,
         owner=form.owner,
+        kind=form.kind,
     )
     if answer.already_destroyed and not answer.covered:
         raise Destroyed("this communication was destroyed before the hold came; nothing is held")

@@ -19,7 +19,7 @@ from recvault.domain.decisions import Proof
 from recvault.domain.errors import NotAuthenticated, NotFound
 from recvault.domain.holds import Hold
 from recvault.domain.ids import is_uuid7
-from recvault.interfaces.web.fields import FieldsDep
+from recvault.interfaces.web.fields import Fields, FieldsDep, parse_day
 from recvault.interfaces.web.pages import Page, PageDep, PageRoute, ProvedDep, see_other
 from recvault.interfaces.web.passkeys import answer_of, elsewhere
 from recvault.services.assertions import Question
@@ -43,7 +43,7 @@ def list_holds(page: PageDep) -> Response:
         names=names,
         people=people(page, (line.hold.responsible for line in lines)),
         proposed=proposed_releases(page),
-        may_release=page.may(Action.HOLD_RELEASE),
+        may_release=page.may(Action.HOLD_RELEASE) or page.may(Action.HOLD_PLACE),
         may_view=bool(page.purposes(Action.VIEW)),
     )
 
@@ -51,9 +51,25 @@ def list_holds(page: PageDep) -> Response:
 @router.post("/holds/{hold_id}/release")
 def propose_release(hold_id: str, page: ProvedDep, fields: FieldsDep) -> Response:
     """Proposes to release a hold; a second person decides."""
+    told_on = fields.get("told_on")
     page.archive.holds.propose_release(
-        page.archive.approvals, page.actor, hold_id, reason=fields.get("release_reason", "")
+        page.archive.approvals,
+        page.actor,
+        hold_id,
+        reason=fields.get("release_reason", ""),
+        told_on=parse_day(told_on) if told_on else None,
     )
+    return _back(fields)
+
+
+@router.post("/holds/{hold_id}/close")
+def close_request(hold_id: str, page: PageDep, fields: FieldsDep) -> Response:
+    """Closes an open request of a customer."""
+    page.archive.holds.close_request(page.actor, hold_id, reason=fields.get("release_reason", ""))
+    return _back(fields)
+
+
+def _back(fields: Fields) -> Response:
     back = fields.get("communication_id", "")
     return see_other(f"/communications/{back}" if is_uuid7(back) else "/holds")
 

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Response
 from recvault.domain.access import Action
 from recvault.domain.customer import Agent, Customer
 from recvault.domain.errors import Destroyed, Forbidden, InvalidInput, RecvaultError
-from recvault.domain.holds import Hold
+from recvault.domain.holds import Hold, HoldKind
 from recvault.domain.purpose import Purpose
 from recvault.intake.media import is_playable_inline
 from recvault.interfaces.http.problems import status_of
@@ -95,12 +95,20 @@ def place_hold(communication_id: str, page: PageDep, fields: FieldsDep) -> Respo
             authority=fields.get("authority") or None,
             communication_id=None if whole else communication_id,
             customer_id=fields.get("customer_id", "") if whole else None,
+            kind=_kind(fields),
         )
     except InvalidInput as error:
         return _page(page, communication_id, fields, fault=error)
     if answer.already_destroyed:
         raise Destroyed("this communication has been destroyed")
     return _again(communication_id, fields)
+
+
+def _kind(fields: Fields) -> HoldKind:
+    try:
+        return HoldKind(fields.get("kind") or HoldKind.HOLD)
+    except ValueError:
+        raise InvalidInput("choose a hold, a restriction or an open request") from None
 
 
 def _again(communication_id: str, fields: Fields) -> Response:
@@ -147,16 +155,19 @@ def _surroundings(page: Page, view: View, purpose: Purpose) -> Mapping[str, obje
     """Names, holds and what may be done, for the template."""
     row = view.communication
     customer, agent = _parties(page, view)
+    holds = _holds(page, view)
+    restricted = any(hold.kind is HoldKind.RESTRICTION for hold in holds)
     rules = page.archive.config.access
     return {
         "customer": customer,
         "agent": agent,
         "details": field_lines(view.fields),
-        "holds": _holds(page, view),
+        "holds": holds if page.may(Action.HOLD_LIST) else [],
         "proposed": proposed_releases(page) if view.hold_ids else {},
         "reasons": () if rules.case_reference != "optional" else rules.reasons,
         "case_required": rules.case_reference != "optional",
-        "may_open": page.may(Action.OPEN, row, purpose),
+        "restricted": restricted,
+        "may_open": not restricted and page.may(Action.OPEN, row, purpose),
         "may_mark": page.may(Action.DO_NOT_KEEP, row),
         "may_hold": page.may(Action.HOLD_PLACE),
         "review_on": page.wording.iso_day(page.now + HOLD_REVIEW),
@@ -175,8 +186,8 @@ def _parties(page: Page, view: View) -> tuple[Customer | None, Agent | None]:
 
 
 def _holds(page: Page, view: View) -> list[Hold]:
-    """The holds on it, for whom they are open."""
-    if not view.hold_ids or not page.may(Action.HOLD_LIST):
+    """The holds on it."""
+    if not view.hold_ids:
         return []
     with page.archive.database.read() as unit:
         return [unit.holds.get(hold_id) for hold_id in view.hold_ids]

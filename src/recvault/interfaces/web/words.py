@@ -111,6 +111,12 @@ DECISIONS: Mapping[str, str] = {
     "expired": N_("expired: nobody decided in time"),
 }
 
+HOLDS: Mapping[str, str] = {
+    "hold": N_("hold"),
+    "restriction": N_("restriction of processing"),
+    "request": N_("open request"),
+}
+
 STAGES: Mapping[str, str] = {
     "shredded": N_("data key destroyed"),
     "inaccessible": N_("inaccessible"),

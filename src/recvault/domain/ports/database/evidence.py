@@ -46,6 +46,9 @@ class Holds(Protocol):
     def covering(self, communication_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Active hold ids by communication, directly, through its customer or a search; ids without a hold are absent."""
 
+    def restricted(self, communication_ids: Collection[str]) -> frozenset[str]:
+        """Those that an active restriction of processing covers, directly, through the customer or a search."""
+
     def count_covered(self, hold_id: str) -> int:
         """How many stored communications the hold covers now."""
 
