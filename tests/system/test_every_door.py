@@ -21,6 +21,7 @@ from recvault.domain.accounts import actor_of
 from recvault.domain.communication import Communication, State
 from recvault.domain.customer import Membership
 from recvault.domain.errors import StoreUnavailable
+from recvault.domain.holds import HoldKind
 from recvault.domain.ports.objects import DeleteFailure, ObjectVersion
 from recvault.domain.purpose import Purpose
 from recvault.domain.register_records import AgentRecord
@@ -98,10 +99,12 @@ def house() -> Iterator[House]:
     trainee = world.archive.accounts.user_named("north-trainee")
     hold = ""
     for team in ("north", "south"):
-        for state in ("stored", "held", "released"):
+        for state in ("stored", "held", "released", "restricted"):
             call = calls[f"{team} {state}"] = world.store(f"{team}-{state}", agent=team).id
             if state == "held":
                 hold = held(world, call)
+            if state == "restricted":
+                held(world, call, HoldKind.RESTRICTION)
             if state == "released":
                 with world.archive.database.begin() as unit:
                     unit.accounts.release_to(call, trainee.id, world.clock.now() + timedelta(days=30))
@@ -118,10 +121,11 @@ def house() -> Iterator[House]:
     client.close()
 
 
-def held(world: World, call: str) -> str:
+def held(world: World, call: str, kind: HoldKind = HoldKind.HOLD) -> str:
     review = (world.clock.now() + timedelta(days=90)).date()
     handler = world.actor(Role.PRIVACY_HANDLER)
-    return world.archive.holds.place(handler, reason="a claim", review_on=review, communication_id=call).hold.id
+    place = world.archive.holds.place
+    return place(handler, reason="a claim", review_on=review, communication_id=call, kind=kind).hold.id
 
 
 # --- what is sent: well formed, so that it is the role that decides
@@ -137,6 +141,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "POST /v1/agents": {"ref": "east", "name": "East"},
     "POST /v1/holds": WORDS | {"review_on": "2031-01-01", "communication_id": NOBODY},
     "POST /v1/holds/{hold_id}/release": WORDS,
+    "POST /v1/holds/{hold_id}/close": WORDS,
     "POST /v1/events/case-closed": {"case_ref": "CASE-1"},
     "POST /v1/events/relationship-end": DAY | {"customer_id": "no-such-customer"},
     "POST /v1/events/relationship-resumed": DAY | {"customer_id": "no-such-customer"},
@@ -156,7 +161,9 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "POST /v1/access-review/confirm": {"week": "2026-W01", "digest": "00"},
 }
 EVERYWHERE = frozenset(
-    f"{team} {state}" for team in ("north", "south") for state in ("stored", "held", "released", "destroying")
+    f"{team} {state}"
+    for team in ("north", "south")
+    for state in ("stored", "held", "released", "restricted", "destroying")
 )
 ON_THE_DESK = frozenset({"north stored", "north released", "north destroying", "south stored"})
 """Calls tried on the desk, which asks what the API asks, where every one is tried, and takes longer to render it."""
@@ -268,7 +275,11 @@ def test_every_door_of_a_communication_every_role_team_and_state(house: House, r
                 continue
             for purpose in purposes(name, door.act, role):
                 row = house.row(call)
-                subject = Subject(communication=row, released_to_actor=house.released(call, actor))
+                subject = Subject(
+                    communication=row,
+                    restricted=which.endswith("restricted"),
+                    released_to_actor=house.released(call, actor),
+                )
                 asked = Purpose.TRAINING if door.act is Action.RELEASE else purpose
                 allowed = decide(actor, door.act, subject, asked, house.world.clock.now()).allowed
                 answer = ask(house, name, house.secrets[role], call=call, purpose=purpose)
@@ -309,7 +320,8 @@ def test_the_states_are_those_there_are(house: House) -> None:
     assert {house.row(call).state for call in house.calls.values()} == set(State)
     with house.world.archive.database.read() as unit:
         kept = unit.holds.covering(list(house.calls.values()))
-    assert {call for call, holds in kept.items() if holds} == {house.calls["north held"], house.calls["south held"]}
+    frozen = {call for which, call in house.calls.items() if which.endswith(("held", "restricted"))}
+    assert {call for call, holds in kept.items() if holds} == frozen
 
 
 @pytest.mark.parametrize("role", PEOPLE)

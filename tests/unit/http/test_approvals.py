@@ -58,6 +58,29 @@ def test_a_hold_on_a_search_is_reported_and_released_by_two(world: World, client
     assert (listed["mode"], listed["standing"], len(listed["decided"])) == ("two_person", [], 1)
     assert client.get("/v1/approvals", headers=bearer(world, Role.VERIFIER)).status_code == 403
     assert client.post("/v1/approvals/nothing/approve", headers=approver).status_code == 404
+
+
+def test_a_restriction_and_an_open_request_over_the_api(world: World, client: httpx.Client) -> None:
+    handler, approver = bearer(world, Role.PRIVACY_HANDLER), bearer(world, Role.APPROVER)
+    call = world.store("call").id
+    review = str((world.clock.now() + timedelta(days=30)).date())
+    form = {"reason": "contested", "review_on": review, "communication_id": call}
+    assert client.post("/v1/holds", json=form | {"kind": "freeze"}, headers=handler).status_code == 422
+    unnamed = client.post("/v1/holds", json=form | {"kind": "request"}, headers=handler)
+    assert unnamed.status_code == 422 and "reference" in unnamed.json()["detail"]
+    request = client.post("/v1/holds", json=form | {"kind": "request", "authority": "R-7"}, headers=handler).json()
+    restriction = client.post("/v1/holds", json=form | {"kind": "restriction"}, headers=handler).json()
+    assert (request["kind"], restriction["kind"]) == ("request", "restriction")
+    opening = {"purpose": "verification", "case_ref": "CASE-1"}
+    opened = client.post(f"/v1/communications/{call}/open", json=opening, headers=bearer(world, Role.VERIFIER))
+    assert (opened.status_code, opened.json()["reason"]) == (403, "restricted")
+    close, release = f"/v1/holds/{request['id']}/close", f"/v1/holds/{restriction['id']}/release"
+    assert client.post(close, json={"reason": "answered"}, headers=approver).status_code == 403
+    assert client.post(close, json={"reason": "answered"}, headers=handler).json()["released_at"] is not None
+    assert client.post(close, json={"reason": "answered"}, headers=handler).status_code == 409
+    assert client.post(release, json={"reason": "settled"}, headers=handler).status_code == 422
+    told = {"reason": "settled", "told_on": str(world.clock.now().date())}
+    assert client.post(release, json=told, headers=handler).status_code == 202
     assert client.get("/v1/approvals").status_code == 401
 
 
