@@ -20,6 +20,7 @@ import pytest
 import structlog
 
 from recvault.interfaces.cli import run
+from tests.support.authority import make_authority
 
 OLD = "2023-01-10T10:00:00+02:00"
 
@@ -268,8 +269,10 @@ def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell) -> None:
     )
     assert shell.value("approval", "approve", opened["id"], "--as", "approver")["state"] == "carried-out"
     reference = ("--reference", "POL-7", "--reason", "ordered", "--as", "paula")
-    assert shell.value("access", "disclosure", "--statute", "an Act", *reference)["kind"] == "disclosure"
-    assert shell.value("access", "bulk-export", *reference)["state"] == "open"
+    disclosure = ("access", "disclosure", "--statute", "an Act", *reference)
+    assert shell(*disclosure).code == 2  # of what, is not said
+    absent = shell(*disclosure, "--communication", "none")
+    assert absent.code == 3 and "not there" in absent.err
     review = shell.value("review", "--as", "team_lead")
     assert review["unusual"] == 0 and {one["name"] for one in review["accounts"]} >= {"vera", "team_lead"}
     assert review["digest"] in shell("review", "--as", "team_lead").out
@@ -286,6 +289,9 @@ def test_what_asks_for_a_proof_of_the_person_is_not_done_here(shell: Shell, monk
         "purge confirm --as paula",
         "purpose end none --as paula --purpose training --reason old",
         "statute end none --as paula --reason old",
+        "user grant vera --as paula --role trainer --reason more",
+        "access break-glass vera --as paula --role trainer --hours 2 --reason ill",
+        "access disclosure --as paula --reference POL-7 --statute Act --reason x --communication none",
     ):
         said = shell(*command.split())
         assert said.code == 3 and "command line cannot take" in said.err, command
@@ -307,6 +313,13 @@ def test_sources(shell: Shell) -> None:
     assert shell.value("source", "revoke", "second")["revoked_at"] is not None
     assert [source["name"] for source in shell.value("source", "list")["rows"]] == ["pbx", "second"]
     assert shell("source", "revoke", "third").code == 3
+    certificate = make_authority(shell.home).file
+    bound = shell.value("source", "certificate", "add", "pbx", certificate)["certificates"]
+    assert shell("source", "certificate", "add", "pbx", certificate).code == 3
+    assert shell.value("source", "certificate", "list", "pbx")["certificates"] == bound
+    assert shell.value("source", "list")["rows"][0]["certificates"] == bound
+    assert shell.value("source", "certificate", "remove", "pbx", bound[0]["sha256"])["certificates"] == []
+    assert shell("source", "certificate", "remove", "pbx", bound[0]["sha256"]).code == 3
     refused = shell("ingest", recording(shell), "--as-source", "second")
     assert refused.code == 3
 

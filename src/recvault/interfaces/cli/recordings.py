@@ -132,7 +132,7 @@ def _metadata_file(archive: Archive, path: Path | None) -> dict[str, Any]:
 
 def _source(archive: Archive, token_file: Path | None, name: str | None) -> Source:
     if token_file is not None and name is None:
-        return archive.sources.whose(read_file(token_file, TOKEN_LIMIT).decode("utf-8", "replace").strip())
+        return archive.sources.of_token(read_file(token_file, TOKEN_LIMIT).decode("utf-8", "replace").strip())
     if name is None or token_file is not None:
         raise typer.BadParameter("give either --source-token-file or --as-source", param_hint="--as-source")
     return source_named(archive, name)

@@ -17,6 +17,7 @@ from recvault.domain.access import Actor
 from recvault.domain.accounts import Source
 from recvault.domain.errors import Forbidden, NotAuthenticated
 from recvault.domain.tokens import Prefix
+from recvault.interfaces.http.client_certificates import fingerprint_of
 from recvault.interfaces.http.doors import require_open
 from recvault.services.sessions import SignedIn
 
@@ -41,11 +42,11 @@ def bearer(request: Request) -> str | None:
 
 
 def source_of(request: Request) -> Source:
-    """The source behind the request; NotAuthenticated otherwise."""
+    """The source behind the request, by token and client certificate; NotAuthenticated otherwise."""
     token = bearer(request)
     if token is None or not token.startswith(Prefix.SOURCE):
         raise NotAuthenticated("send the source's token as 'Authorization: Bearer …'")
-    return archive_of(request).sources.whose(token)
+    return archive_of(request).sources.whose(token, certificate=fingerprint_of(request))
 
 
 def credential_of(request: Request) -> str:
