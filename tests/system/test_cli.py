@@ -248,13 +248,19 @@ def test_people_and_their_tokens(shell: Shell) -> None:
     assert linked["agent_id"] == shell.value("agent", "list")["rows"][0]["id"]
 
 
-def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell) -> None:
+def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("administrator", "team_lead", "approver"):
         shell.value("user", "add", name, "--role", name, "--token-file", f"{name}-token")
     asked = ("user", "add", "nea", "--role", "verifier", "--token-file", "nea-token")
     refused = shell(*asked)
     assert refused.code == 3 and "--as" in refused.err and not (shell.home / "nea-token").exists()
-    made = shell.value(*asked, "--as", "administrator", "--reason", "joins the team")
+    asked += ("--as", "administrator", "--reason", "joins the team")
+    with monkeypatch.context() as proving:
+        proving.setenv("RECVAULT__ACCESS__SECOND_FACTOR", "required")
+        unproved = shell(*asked)
+        assert unproved.code == 3 and "command line cannot take" in unproved.err
+        assert shell("user", "grant", "vera", "--role", "trainer", *asked[-4:]).code == 3
+    made = shell.value(*asked)
     assert made["roles"] == [] and made["proposal"]["kind"] == "grant-roles"
     approved = shell.value("approval", "approve", made["proposal"]["id"], "--as", "approver")
     assert approved["state"] == "waiting" and not approved["by_one_person"]
@@ -289,7 +295,6 @@ def test_what_asks_for_a_proof_of_the_person_is_not_done_here(shell: Shell, monk
         "purge confirm --as paula",
         "purpose end none --as paula --purpose training --reason old",
         "statute end none --as paula --reason old",
-        "user grant vera --as paula --role trainer --reason more",
         "access break-glass vera --as paula --role trainer --hours 2 --reason ill",
         "access disclosure --as paula --reference POL-7 --statute Act --reason x --communication none",
     ):

@@ -77,7 +77,7 @@ def actor_of(user: User) -> Actor:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlaybackGrant:
     """The right of one person to play one communication for one purpose until a moment; ``hash`` is SHA-256 of the
-    random value in the address."""
+    random value in the address; ``authorisation_id`` what it stands under, for an authority."""
 
     hash: bytes
     communication_id: str
@@ -85,6 +85,7 @@ class PlaybackGrant:
     purpose: str
     opened_entry: str
     expires_at: datetime
+    authorisation_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

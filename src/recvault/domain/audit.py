@@ -109,6 +109,7 @@ class Act(StrEnum):
     PERSON_LINKED = "account:user:person-linked"
     BREAK_GLASS_OPENED = "account:role:break-glass-opened"
     AUTHORISED = "disclosure:authorisation:issued"
+    AUTHORISATION_ENDED = "disclosure:authorisation:ended"
     LIMIT_REACHED = "communication:content:limit-reached"
     UNUSUAL_LISTENING = "communication:content:unusual-listening"
     REVIEW_READ = "account:review:read"
