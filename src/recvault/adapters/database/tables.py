@@ -32,6 +32,7 @@ from recvault.adapters.database.tables_evidence import (
 from recvault.adapters.database.tables_federation import (
     break_glass,
     federated_identities,
+    federated_logouts,
     federated_sessions,
     federated_sign_ins,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "ending_items",
     "endings",
     "federated_identities",
+    "federated_logouts",
     "federated_sessions",
     "federated_sign_ins",
     "forecasts",

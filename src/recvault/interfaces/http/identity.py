@@ -35,6 +35,11 @@ def archive_of(request: Request) -> Archive:
     return archive
 
 
+def address_of(request: Request) -> str | None:
+    """The network address of who asks (that of the proxy's client, where the proxy is believed)."""
+    return None if request.client is None else request.client.host
+
+
 def bearer(request: Request) -> str | None:
     """The bearer token of RFC 6750, if any."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -12,9 +12,11 @@ down_revision = "0023"
 branch_labels = None
 depends_on = None
 
+ASKED = ("passkey_challenges", "federated_sign_ins")
+
 
 def upgrade() -> None:
-    """Client certificates of sources."""
+    """Client certificates of sources; the network of a stranger who asked; logout tokens that were taken."""
     op.create_table(
         "source_certificates",
         sa.Column("source_id", TEXT, nullable=False),
@@ -26,8 +28,22 @@ def upgrade() -> None:
             ["source_id"], ["sources.id"], name=op.f("fk_source_certificates_source_id_sources"), ondelete="CASCADE"
         ),
     )
+    for table in ASKED:
+        op.add_column(table, sa.Column("network", sa.LargeBinary(), nullable=True))
+        op.create_index(f"ix_{table}_network", table, ["network", "expires_at"])
+    op.create_table(
+        "federated_logouts",
+        sa.Column("token", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("token", name=op.f("pk_federated_logouts")),
+    )
+    op.create_index("ix_federated_logouts_expires_at", "federated_logouts", ["expires_at"])
 
 
 def downgrade() -> None:
     """Back to the revision before, which asks no source for a certificate."""
+    op.drop_table("federated_logouts")
+    for table in ASKED:
+        op.drop_index(f"ix_{table}_network", table_name=table)
+        op.drop_column(table, "network")
     op.drop_table("source_certificates")
