@@ -139,6 +139,23 @@ def test_data_lives_through_a_repeated_migration_and_a_return(database: SqlDatab
     assert tables(database) == set()
 
 
+def test_data_keys_and_all_that_wrapped_them_go_to_their_own_table_and_back(database: SqlDatabase) -> None:
+    migrate(database)
+    fill(database)
+    with database.begin() as unit:
+        unit.communications.rewrap(name(1), key_id="key-b", wrapped_key=b"anew")
+        unit.commit()
+    step(database, "0021", down=True)
+    with database.schema_reading() as connection:
+        row = connection.execute(text("SELECT key_id, wrapped_key FROM communications")).one()
+        ever = connection.execute(text("SELECT key_id FROM communication_wrapped_by ORDER BY key_id")).scalars()
+        assert (row.key_id, bytes(row.wrapped_key)) == ("key-b", b"anew") and [*ever] == ["key-a", "key-b"]
+    migrate(database)
+    with database.read() as unit:
+        assert unit.communications.get(name(1)) == communication(1, key_id="key-b", wrapped_key=b"anew")
+        assert unit.communications.wrapped_by([name(1)]) == {name(1): ("key-a", "key-b")}
+
+
 def fill(database: SqlDatabase) -> None:
     kit.prepare(database)
     with database.begin() as unit:
