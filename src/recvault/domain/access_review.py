@@ -26,7 +26,7 @@ REACHING = NEEDS_APPROVAL | {Role.AGENT}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
     """One account that reaches the team: its roles, its days of the week with an act, when it was last used (None: never) and
-    whether that is too long ago."""
+    whether that is too long ago; ``left_at`` when it was closed, for one that opened or looked in the week before that."""
 
     id: str
     name: str
@@ -36,6 +36,7 @@ class Member:
     unusual: tuple[Day, ...]
     last_used_at: datetime | None
     unused: bool
+    left_at: datetime | None = None
 
     def opened(self) -> dict[str, int]:
         """Openings of the week by purpose."""
@@ -80,6 +81,7 @@ class Review:
                     "looks": one.looks(),
                     "unusual": [day.day.date().isoformat() for day in one.unusual],
                     "unused": one.unused,
+                    **({} if one.left_at is None else {"left_at": one.left_at.isoformat()}),
                 }
                 for one in self.members
             ],

@@ -91,7 +91,8 @@ class AccessReview:
         members = tuple(
             _member(user, days, unusual, used.get(user.id), now)
             for user in unit.accounts.users()
-            if user.disabled_at is None and (user.id in holders or self._belongs(unit, user, teams, since, now))
+            if _left_in(user, since, days)
+            or (user.disabled_at is None and (user.id in holders or self._belongs(unit, user, teams, since, now)))
         )
         return Review(
             week=week,
@@ -116,6 +117,12 @@ class AccessReview:
         return teams is None or unit.register.agent(user.agent_id).team_at(now) in teams
 
 
+def _left_in(user: User, since: datetime, days: list[Day]) -> bool:
+    """Whether somebody who opened or looked in the week has left since it began. Roles went with the account, and the teams
+    with the roles: so every lead is shown it."""
+    return user.disabled_at is not None and user.disabled_at >= since and any(day.person == user.who for day in days)
+
+
 def _member(user: User, days: list[Day], unusual: list[Day], used: datetime | None, now: datetime) -> Member:
     last = user.created_at if used is None else used
     return Member(
@@ -126,5 +133,6 @@ def _member(user: User, days: list[Day], unusual: list[Day], used: datetime | No
         days=tuple(day for day in days if day.person == user.who),
         unusual=tuple(day for day in unusual if day.person == user.who),
         last_used_at=used,
-        unused=now - last >= UNUSED,
+        unused=user.disabled_at is None and now - last >= UNUSED,
+        left_at=user.disabled_at,
     )

@@ -116,6 +116,26 @@ def test_who_sees_it_and_who_confirms(world: World) -> None:
         review.report(world.actor(Role.TEAM_LEAD), "2024-W01")
 
 
+def test_who_left_stands_in_the_review_of_the_week_they_opened_in(world: World) -> None:
+    lead = person(world, "lead", Role.TEAM_LEAD, NORTH)
+    leaver = person(world, "leaver", Role.VERIFIER, Scope())
+    idle = person(world, "idle", Role.VERIFIER, NORTH)
+    call = world.store("call-1").id
+    for communication in (call, call):
+        world.archive.retrieval.open(leaver, communication, Purpose.VERIFICATION, reason="complaint")
+    for name in ("leaver", "idle"):
+        world.archive.accounts.disable(name, by="system:test")
+    next_week(world)
+    review, _ = world.archive.access_review.report(lead)
+    (left,) = [one for one in review.members if one.left_at is not None]
+    assert (left.id, left.opened(), left.grants, left.unused) == (leaver.id, {"verification": 2}, (), False)
+    assert idle.id not in {one.id for one in review.members}
+    world.archive.access_review.confirm(lead, review.week, review.digest)
+    next_week(world)
+    later, _ = world.archive.access_review.report(lead)
+    assert all(one.left_at is None for one in later.members)
+
+
 def test_an_account_that_nobody_uses_is_told(world: World) -> None:
     world.archive.sessions.issue_token("verifier", by="system:test")
     world.later(days=89)

@@ -248,4 +248,5 @@ def _member_line(member: Member) -> tuple[str, ...]:
     opened = ", ".join(f"{purpose} {many}" for purpose, many in sorted(member.opened().items())) or "-"
     remarks = [f"unusual {day.day:%Y-%m-%d}: {day.opened} of {day.customers} customers" for day in member.unusual]
     remarks += ["unused for 90 days"] if member.unused else []
+    remarks += [] if member.left_at is None else [f"left on {member.left_at:%Y-%m-%d}"]
     return member.name, grants_text(member.grants) or "-", opened, str(member.looks()), "; ".join(remarks) or "-"

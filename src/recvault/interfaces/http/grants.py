@@ -204,6 +204,7 @@ def _member_json(member: Member) -> dict[str, Any]:
         "unusual": [_day_json(day) for day in member.unusual],
         "last_used_at": None if member.last_used_at is None else member.last_used_at.isoformat(),
         "unused": member.unused,
+        "left_at": None if member.left_at is None else member.left_at.isoformat(),
     }
 
 
