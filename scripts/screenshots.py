@@ -21,7 +21,9 @@ sys.path[:0] = [str(ROOT)]
 import structlog  # noqa: E402
 from playwright.sync_api import Browser, FloatRect, Page, ViewportSize, sync_playwright  # noqa: E402
 
-from recvault.domain.access import Role  # noqa: E402
+from recvault.domain.access import Grant, Role  # noqa: E402
+from recvault.domain.accounts import actor_of  # noqa: E402
+from recvault.domain.coverage import Coverage  # noqa: E402
 from recvault.domain.holds import HoldKind  # noqa: E402
 from tests.support.desk import PASSWORD, Desk, chromium_missing, desk, launch  # noqa: E402
 from tests.support.serving import serve  # noqa: E402
@@ -133,6 +135,10 @@ SHOTS: dict[str, Shot] = {
     "restricted": restricted,
     "holds": path("/holds", "maija"),
     "approvals": path("/approvals", "heikki"),
+    "disclosures": path("/disclosures", "maija"),
+    "roles": path("/roles", "paavo"),
+    "break-glass": path("/break-glass", "paavo"),
+    "reference": path("/communications/{call}?purpose=authority", "maija"),
     "invitation": lambda page, base, _: void(page.goto(f"{base}/invitation#a-link-that-was-used")),
     "destructions": path("/destructions", "aino"),
     "destruction": path("/destructions/{first}", "aino"),
@@ -165,6 +171,51 @@ def hold(desk_: Desk) -> None:
         handler, reason="Vahingonkorvausvaatimus", review_on=today + timedelta(days=180), customer_id=customer.id
     )
     world.archive.holds.propose_release(world.archive.approvals, handler, released.hold.id, reason="Asia on sovittu")
+    administer(desk_)
+    disclose(desk_, "POL 77/2026", Coverage(communications=frozenset({desk_.ids["case"]})), approved=True)
+    disclose(desk_, "VERO 5/2026", Coverage(customer_id=customer.id, started_from=world.clock.now()), approved=False)
+
+
+def administer(desk_: Desk) -> None:
+    """An administrator, a role that waits for its day, and a break-glass access that is open."""
+    archive, approver = desk_.world.archive, desk_.world.actor(Role.APPROVER)
+    paavo = archive.accounts.add_user(
+        "paavo",
+        display_name="Paavo Pääkäyttäjä",
+        password=PASSWORD,
+        grants=(Grant(role=Role.ADMINISTRATOR),),
+        by="system:test",
+    )
+    people = {name: archive.accounts.user_named(name) for name in ("emma", "olli")}
+    for proposal in (
+        archive.grants.propose_break_glass(
+            archive.approvals, actor_of(paavo), people["olli"].id, Grant(role=Role.VERIFIER), hours=4, reason="Sairaus"
+        ),
+        archive.grants.set_roles(
+            archive.approvals,
+            actor_of(paavo),
+            people["emma"].id,
+            (*people["emma"].grants, Grant(role=Role.TRAINER)),
+            reason="Kouluttaja lomalla",
+        ).proposal,
+    ):
+        assert proposal is not None
+        archive.approvals.approve(approver, proposal.id)
+
+
+def disclose(desk_: Desk, reference: str, covers: Coverage, *, approved: bool) -> None:
+    """A disclosure that waits, or is in force."""
+    archive, handler = desk_.world.archive, desk_.world.actor(Role.PRIVACY_HANDLER)
+    proposal = archive.authorisations.propose_disclosure(
+        archive.approvals,
+        handler,
+        reference.replace(" ", "-"),
+        covers=covers,
+        statute="Pakkokeinolaki 7 luku 1 §",
+        reason="Viranomaisen pyyntö",
+    )
+    if approved:
+        archive.approvals.approve(desk_.world.actor(Role.APPROVER), proposal.id)
 
 
 def shoot(browser: Browser, base: str, desk_: Desk, wanted: list[str]) -> None:

@@ -129,8 +129,9 @@ def test_details_of_the_log_are_told_as_people_write_them() -> None:
 
 def test_every_refusal_has_its_word() -> None:
     from recvault.domain import access
+    from recvault.services.grounds import NOT_AUTHORISED
 
-    assert set(access._NEARNESS) - {"no-communication"} | {"no-role"} == set(words.REFUSALS)
+    assert set(access._NEARNESS) - {"no-communication"} | {"no-role", NOT_AUTHORISED} == set(words.REFUSALS)
 
 
 def test_sentences_of_services_are_those_that_services_say() -> None:

@@ -124,6 +124,35 @@ class Grants:
         body = {"grant": written(Grant(role=grant.role, scope=grant.scope)), "hours": hours}
         return approvals.propose(actor, ProposalKind.BREAK_GLASS, user_id, body, reason)
 
+    def break_glass(self, actor: Actor) -> list[Authorisation]:
+        """Break-glass access that is open now, oldest first."""
+        self._access.require(actor, Action.BREAK_GLASS)
+        now = self._clock.now()
+        with self._database.read() as unit:
+            issued = unit.authorisations.issued(
+                ProposalKind.BREAK_GLASS, since=now - BREAK_GLASS_LONGEST, until=now + timedelta(seconds=1)
+            )
+        return [one for one in issued if one.live(now)]
+
+    def end_break_glass(self, actor: Actor, authorisation_id: str) -> None:
+        """Takes the role back before its hours are over; the person's sessions end. NotFound when there is none; one that is
+        over stays as it is."""
+        self._access.require(actor, Action.BREAK_GLASS)
+        now = self._clock.now()
+        with self._database.begin() as unit:
+            found = unit.authorisations.get(authorisation_id)
+            if found.kind is not ProposalKind.BREAK_GLASS:
+                raise NotFound("there is no such break-glass access; look at those that are open")
+            if not found.live(now):
+                return
+            user = unit.accounts.lock_user(found.holder)
+            ended = (found.subject, found.valid_until)
+            kept = tuple(one for one in user.grants if (one.role.value, one.valid_until) != ended)
+            unit.authorisations.end(found.id, now)
+            self._audit.record(unit, actor=actor.id, act=Act.AUTHORISATION_ENDED, target=found.id)
+            self._put(unit, user, kept, actor.id)
+            unit.commit()
+
     def link_person(self, name: str, same_as: str | None, *, by: str) -> User:
         """Notes that two accounts are one person's, so that one does not decide what the other proposed; None: alone."""
         with self._database.begin() as unit:

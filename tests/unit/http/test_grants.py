@@ -130,6 +130,35 @@ def test_a_disclosure_at_the_desk(ask: Asked) -> None:
     assert ask(Role.VERIFIER, "GET", "/disclosures").status_code == 403
 
 
+def test_roles_at_the_desk(ask: Asked) -> None:
+    world, admin = ask.world, Role.ADMINISTRATOR
+    account = world.actor(Role.AUDITOR).id
+    form = {"account": account, "role": "verifier", "scope": "teams", "values": "north"}
+    for fields in ({}, form | {"values": ""}, form | {"role": "king"}, form | {"account": "nobody"}, form):
+        assert ask.form(admin, "/roles", {**fields}).status_code == 422  # the last: without a reason
+    assert ask.form(admin, "/roles", form | {"reason": "also verifies"}).status_code == 303
+    (proposal,) = world.archive.approvals.open()
+    world.archive.approvals.approve(world.actor(Role.APPROVER), proposal.id)
+    page = ask(admin, "GET", "/roles?lang=en").text
+    assert "begins 23 Nov 2026" in page and "auditor|all|" in page and "verifier|teams|north|" not in page
+    assert ask.form(admin, f"/roles/{account}/take", {"grant": "auditor|all|"}).status_code == 303
+    assert "auditor|all|" not in ask(admin, "GET", "/roles").text
+    assert ask.form(Role.AUDITOR, f"/roles/{account}/take", {"grant": "x"}).status_code == 403
+
+
+def test_break_glass_at_the_desk(ask: Asked) -> None:
+    world, handler = ask.world, Role.PRIVACY_HANDLER
+    form = {"account": world.actor(Role.AUDITOR).id, "role": "verifier", "hours": "2", "reason": "ill"}
+    for fields in (form | {"hours": "13"}, form | {"hours": "x"}, form | {"role": "approver"}):
+        assert ask.form(handler, "/break-glass", fields).status_code == 422
+    assert ask.form(handler, "/break-glass", form).status_code == 303
+    (proposal,) = world.archive.approvals.open()
+    world.archive.approvals.approve(world.actor(Role.APPROVER), proposal.id)
+    assert f"/break-glass/{proposal.id}/end" in ask(handler, "GET", "/break-glass").text
+    assert ask.form(handler, f"/break-glass/{proposal.id}/end", {}).status_code == 303
+    assert "No break-glass access is open" in ask(handler, "GET", "/break-glass?lang=en").text
+
+
 def test_enough_for_one_hour(ask: Asked) -> None:
     path = f"/v1/communications/{ask.world.store('call-1').id}/open"
     body = {"purpose": "verification", "reason": "claim"}

@@ -319,6 +319,22 @@ def test_break_glass_begins_with_its_approval_and_ends_by_itself(world: World) -
         world.archive.retrieval.open(actor, receipt.id, Purpose.VERIFICATION, reason="claim")
 
 
+def test_break_glass_ends_before_its_hours(world: World) -> None:
+    archive, handler = world.archive, world.actor(Role.PRIVACY_HANDLER)
+    user = newcomer(world, "nea", Grant(role=Role.AUDITOR))
+    proposal = break_glass(world, user.id)
+    archive.approvals.approve(world.actor(Role.APPROVER), proposal.id)
+    assert [one.id for one in archive.grants.break_glass(handler)] == [proposal.id]
+    with pytest.raises(Forbidden):
+        archive.grants.end_break_glass(world.actor(Role.VERIFIER), proposal.id)
+    with pytest.raises(NotFound):
+        archive.grants.end_break_glass(handler, "nothing")
+    archive.grants.end_break_glass(handler, proposal.id)
+    archive.grants.end_break_glass(handler, proposal.id)  # once more changes nothing
+    assert held(world, user.id) == (Grant(role=Role.AUDITOR),) and archive.grants.break_glass(handler) == []
+    assert acts(world, proposal.id).count(Act.AUTHORISATION_ENDED) == 1
+
+
 def test_break_glass_has_bounds(world: World) -> None:
     user = newcomer(world)
     for hours in (0, 13):

@@ -12,7 +12,7 @@ from datetime import datetime, time, timedelta
 from fastapi import APIRouter, Response
 
 from recvault.domain.access import Action
-from recvault.domain.approvals import ProposalKind
+from recvault.domain.approvals import Proposal, ProposalKind
 from recvault.domain.coverage import Coverage, read_coverage
 from recvault.domain.errors import InvalidInput, NotFound
 from recvault.interfaces.web.approvals import people
@@ -56,7 +56,7 @@ def end(authorisation_id: str, page: PageDep) -> Response:
 def _page(page: Page, fields: Fields | None = None, *, fault: str | None = None, status: int = 200) -> Response:
     given = page.archive.authorisations.disclosures(page.actor)
     waiting = [one for one in page.archive.approvals.open() if one.kind is ProposalKind.DISCLOSURE]
-    covered = {one.id: one.covers for one in given} | {one.id: read_coverage(one.body["covers"]) for one in waiting}
+    covered = {one.id: one.covers for one in given} | {one.id: _asked(one) for one in waiting}
     customers = (one.customer_id for one in covered.values() if one is not None and one.customer_id)
     involved = {one.holder for one in given} | {one.approved_by for one in given} | {one.proposed_by for one in waiting}
     return page.render(
@@ -70,6 +70,11 @@ def _page(page: Page, fields: Fields | None = None, *, fault: str | None = None,
         form=fields or {},
         fault=fault,
     )
+
+
+def _asked(one: Proposal) -> Coverage | None:
+    """What it would cover; None for a proposal of an earlier program, which cannot be carried out any more."""
+    return read_coverage(one.body["covers"]) if "covers" in one.body else None
 
 
 def _covers(page: Page, fields: Fields) -> Coverage:

@@ -93,6 +93,10 @@ OWN = (
     N_("customers are hidden from trainers; search by time, agent or queue"),
     N_("the form was not sent as the page sends it; open the page again"),
     N_("choose a reason or give a case reference"),
+    N_("there is no customer of this number; search for the customer first"),
+    N_("choose a person"),
+    N_("choose a role"),
+    N_("name the teams or queues, or choose everything and name none"),
     N_("that purpose is not one of yours; choose another"),
     N_("there is no destroyed communication with this id"),
 )

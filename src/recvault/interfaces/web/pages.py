@@ -49,7 +49,8 @@ WITH_REFERENCE = frozenset({Purpose.REQUEST, Purpose.AUTHORITY})
 """Those for which even the index takes the reference of a request or of a disclosure."""
 
 LEADS_BACK = re.compile(
-    r"/(?:(?:communications|destructions|approvals)/[0-9a-f-]{36}|holds|approvals|disclosures|destructions|account)", re.ASCII
+    r"/(?:(?:communications|destructions|approvals)/[0-9a-f-]{36}|holds|approvals|disclosures|roles|break-glass|destructions|account)",
+    re.ASCII,
 )
 """Pages that signing in, a second factor and a proof may lead on to."""
 
@@ -141,6 +142,8 @@ class Page:
                 "log": self.may(Action.AUDIT_READ),
                 "review": self.may(Action.ACCESS_REVIEW),
                 "disclosures": self.may(Action.DISCLOSE),
+                "roles": self.may(Action.ROLE_GRANT),
+                "break_glass": self.may(Action.BREAK_GLASS),
             },
         }
 

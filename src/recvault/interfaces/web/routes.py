@@ -15,6 +15,7 @@ from recvault.interfaces.web import (
     log,
     passkeys,
     review,
+    roles,
     searching,
     second_factor,
     session,
@@ -34,6 +35,7 @@ for part in (
     log,
     review,
     disclosures,
+    roles,
     account,
 ):
     router.include_router(part.router)

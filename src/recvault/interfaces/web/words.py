@@ -197,10 +197,11 @@ SENTENCES = (
         "a case reference is 1 to 40 letters, digits and . _ / # -, and never a person's name, number or identity code; "
         "give the case's own id"
     ),
+    N_("these roles take an approval; give a reason for whoever approves"),
+    N_("break-glass access makes no approver; name another role"),
     N_("name what it covers: communications by their ids, or one customer and from when until when"),
     N_("what it covers ends before it begins; give a later end"),
     N_("some of these communications are not there; look for them again, and name those there are"),
-    N_("there is no customer of this number; search for the customer first"),
     N_("there is no such communication"),
     N_("this communication has been destroyed"),
     N_("this playback has ended; open the communication again"),
