@@ -49,7 +49,8 @@ WITH_REFERENCE = frozenset({Purpose.REQUEST, Purpose.AUTHORITY})
 """Those for which even the index takes the reference of a request or of a disclosure."""
 
 LEADS_BACK = re.compile(
-    r"/(?:(?:communications|destructions|approvals)/[0-9a-f-]{36}|holds|approvals|disclosures|roles|break-glass|destructions|account)",
+    r"/(?:(?:communications|destructions|approvals)/[0-9a-f-]{36}"
+    r"|holds|approvals|disclosures|roles|break-glass|destructions|account)",
     re.ASCII,
 )
 """Pages that signing in, a second factor and a proof may lead on to."""

@@ -20,7 +20,9 @@ def upgrade() -> None:
     """Two columns. What was opened for an authority before is opened again. Proposals of exports in bulk, which nothing ever
     carried out, go; the log keeps that they were made."""
     op.execute("DELETE FROM authorisations WHERE kind = 'bulk-export'")
-    op.execute("DELETE FROM approval_assertions WHERE proposal_id IN (SELECT id FROM proposals WHERE kind = 'bulk-export')")
+    op.execute(
+        "DELETE FROM approval_assertions WHERE proposal_id IN (SELECT id FROM proposals WHERE kind = 'bulk-export')"
+    )
     op.execute("DELETE FROM proposals WHERE kind = 'bulk-export'")
     op.execute("DELETE FROM playback_grants WHERE purpose = 'authority'")
     with op.batch_alter_table("authorisations") as table:
