@@ -213,7 +213,7 @@ def test_doctor_looks_at_everything_and_says_the_mend(shell: Shell) -> None:
     grades = {finding["part"]: finding["grade"] for finding in told["findings"]}
     wanted = {"versions", "core dumps", "swap", "configuration", "permissions", "database", "store", "place", "clocks"}
     assert set(grades) == wanted | {"keyring", "recovery kit", "ledger", "policy", "overdue"} | {
-        *("destruction", "mail", "root key", "offline copies", "audit log", "approvals", "sign-in")
+        *("destruction", "mail", "root key", "offline copies", "audit log", "approvals", "sign-in", "sources")
     }
     assert {part for part, grade in grades.items() if grade == "fault"} <= {"swap"}
     (shell.home / "recvault-data" / "objects").rename(shell.home / "away")

@@ -133,6 +133,7 @@ def start(archive: Archive, *, demo: bool = False) -> None:
         archive.keyring.ensure(key_id, kind)
     for key_id in PERMANENT_KEYS:
         archive.keyring.info(key_id)
+    archive.passkeys.settle()
     if not demo and not archive.keyring.backup_confirmed():
         raise KeyringError(
             "the recovery kit is not confirmed; store it away from this machine, then run 'recvault keys confirm-backup'"

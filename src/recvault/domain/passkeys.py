@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from recvault.domain.errors import Forbidden, InvalidInput
-from recvault.domain.ids import require_aware
+from recvault.domain.ids import canonical_json, require_aware
 
 CHALLENGE_LIFE = timedelta(minutes=5)
 """How long an answer to a challenge is waited for (Web Authentication, 15.1, recommends 5 minutes)."""
@@ -71,6 +71,8 @@ class Passkey:
     created_at: datetime
     last_used_at: datetime | None = None
     suspect_at: datetime | None = None
+    digest: bytes | None = None
+    """What authenticates the row (``services.passkey_digests``); None for one of before digests."""
 
     def __post_init__(self) -> None:
         for name in ("created_at", "last_used_at", "suspect_at"):
@@ -82,6 +84,19 @@ class Passkey:
     def key_digest(self) -> str:
         """SHA-256 of the public key, hexadecimal: what the audit log names it by."""
         return hashlib.sha256(self.public_key).hexdigest()
+
+
+def attested(passkey: Passkey) -> bytes:
+    """What a digest covers: whose the passkey is, which key it is, and since when."""
+    return canonical_json(
+        {
+            "passkey": passkey.id,
+            "user": passkey.user_id,
+            "credential": passkey.credential_id.hex(),
+            "key": passkey.public_key.hex(),
+            "created_at": passkey.created_at.isoformat(),
+        }
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -109,4 +109,10 @@ class Assertions:
         passkey = unit.passkeys.find(found.signed.credential_id)
         if passkey is None or passkey.user_id != found.user_id or passkey.public_key != found.public_key:
             raise AssertionVoid("the passkey that approved this is registered no longer; an approver decides again")
+        try:
+            self._ceremonies.digests.require(passkey)
+        except PasskeyRefused as fault:
+            raise AssertionBroken(
+                "the passkey that approved this is not as it was registered; tell the data protection officer"
+            ) from fault
         return found.key_digest

@@ -1,8 +1,9 @@
 """Challenges given to authenticators, and the checking of what they answer: the part that every use of a passkey shares.
 
 Keeps: a challenge is taken before its answer is looked at, so that it counts once, also when the answer is wrong; the
-passkey's row is locked while its counter is compared; a passkey that counted backwards is refused from then on. Left to
-others: what an answer opens (``services.passkeys``, ``services.assertions``), signatures (the port ``Authenticators``).
+passkey's row is locked while its counter is compared; a passkey that counted backwards, or is not as it was registered, is
+refused from then on. Left to others: what authenticates a row (``services.passkey_digests``), what an answer opens
+(``services.passkeys``, ``services.assertions``), signatures (the port ``Authenticators``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.passkeys import Authenticators
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.audit_log import AuditLog
+from recvault.services.passkey_digests import ALTERED, PasskeyDigests
 from recvault.services.throttle import network_mark
 
 UNKNOWN = "system:passkeys"
@@ -50,6 +52,7 @@ class Ceremonies:
     ) -> None:
         self._database = database
         self._keyring = keyring
+        self.digests = PasskeyDigests(keyring=keyring)
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
@@ -118,6 +121,7 @@ class Ceremonies:
             raise PasskeyRefused("person", "this passkey belongs to another account; use one of your own")
         if signed.user_handle is not None and signed.user_handle != user_handle(passkey.user_id):
             raise PasskeyRefused("person", "this passkey names another account than it was registered for")
+        self.digests.require(passkey)
         if passkey.suspect_at is not None:
             raise PasskeyCounterBack
         count = self._authenticators.verify(signed, challenge=asked.challenge, public_key=passkey.public_key)
@@ -138,7 +142,7 @@ class Ceremonies:
         now = self._clock.now()
         with self._database.begin() as unit:
             passkey = unit.passkeys.find(credential_id)
-            if isinstance(fault, PasskeyCounterBack) and passkey is not None:
+            if passkey is not None and (isinstance(fault, PasskeyCounterBack) or fault.reason == ALTERED):
                 unit.passkeys.suspect(passkey.id, now)
             owner = None if passkey is None else passkey.user_id
             self._audit.record(

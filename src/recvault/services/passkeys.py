@@ -95,6 +95,15 @@ class Passkeys:
             )
             return sum(bool(unit.passkeys.of_user(one.id)) for one in able)
 
+    def altered(self) -> int:
+        """How many are not as they were registered."""
+        with self._database.read() as unit:
+            return len(self._ceremonies.digests.altered(unit.passkeys.all()))
+
+    def settle(self) -> None:
+        """At start: passkeys of before digests get theirs, once."""
+        self._ceremonies.digests.settle(self._database, self._clock.now())
+
     # --- registering
 
     def begin_registration(self, who: SignedIn) -> Mapping[str, object]:
@@ -131,6 +140,7 @@ class Passkeys:
             label=label,
             created_at=now,
         )
+        passkey = self._ceremonies.digests.sealed(passkey)
         with self._database.begin() as unit:
             unit.passkeys.add(passkey)
             self._record(unit, who.user.id, Act.PASSKEY_ADDED, passkey)

@@ -242,6 +242,16 @@ def test_a_key_put_in_the_place_of_the_approvers_counts_for_nothing() -> None:
     assert standing(world, proposal).state is ProposalState.OPEN and not released(world, hold)
 
 
+def test_a_passkey_that_the_archive_did_not_register_carries_nothing_out() -> None:
+    world, _, _, hold, proposal = waiting_one()
+    with world.archive.database.schema_work() as connection:  # type: ignore[attr-defined]
+        connection.execute(text("UPDATE passkeys SET digest = X'00'"))
+    with world.archive.database.read() as unit, pytest.raises(AssertionBroken, match="not as it was registered"):
+        world.archive.approvals._assertions.require(unit, unit.proposals.get(proposal.id))
+    world.later(hours=72)
+    assert world.archive.approvals.carry_out_due() == [] and not released(world, hold)
+
+
 def test_a_forged_assertion_is_found() -> None:
     world, _, _, hold, proposal = waiting_one()
     with world.archive.database.schema_work() as connection:  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from recvault.domain.errors import (
     StepUpRequired,
 )
 from recvault.domain.notices import AlarmCode
-from recvault.domain.passkeys import PER_PERSON, PasskeyRefused, Use
+from recvault.domain.passkeys import PER_PERSON, Passkey, PasskeyRefused, Use
 from recvault.domain.sessions import Method
 from recvault.domain.waiting import PER_NETWORK
 from recvault.services import alarms
@@ -51,6 +51,37 @@ def test_enrolled_it_opens_a_session_without_name_or_password(shared: World) -> 
     assert (found.user.id, found.session.methods) == (who.id, frozenset({Method.PASSKEY}))
     (kept,) = shared.archive.passkeys.of(who.id)
     assert (kept.sign_count, kept.last_used_at) == (device.count, shared.clock.now())
+
+
+def test_a_passkey_put_into_the_database_or_altered_there_opens_nothing() -> None:
+    world = passkey_world(ACCESS__SECOND_FACTOR="required")
+    passkeys, who = world.archive.passkeys, person(world, "aito", Role.VERIFIER)
+    device = enrolled(world, who)
+    assert sign_in(world, device) and passkeys.altered() == 0
+    (kept,) = passkeys.of(who.id)
+    replace_row(world, replace(kept, digest=None))
+    assert sign_in(world, device), "of before digests"
+    passkeys.settle()
+    passkeys.settle()
+    assert sign_in(world, device) and passkeys.altered() == 0
+    (kept,) = passkeys.of(who.id)
+    for forged in (replace(kept, digest=None), replace(kept, digest=bytes(32)), replace(kept, public_key=b"another")):
+        replace_row(world, forged)
+        assert passkeys.altered() == 1
+        with pytest.raises(PasskeyRefused, match="altered there"):
+            sign_in(world, device)
+        with world.archive.database.read() as unit:
+            assert unit.passkeys.suspects() == 1, "an alarm tells of it"
+    replace_row(world, kept)
+    assert sign_in(world, device), "as it was"
+
+
+def replace_row(world: World, passkey: Passkey) -> None:
+    """As somebody does who can write to the database."""
+    with world.archive.database.begin() as unit:
+        unit.passkeys.remove(passkey.user_id, passkey.id)
+        unit.passkeys.add(passkey)
+        unit.commit()
 
 
 def test_whoever_asks_without_end_displaces_only_their_own_questions(shared: World) -> None:

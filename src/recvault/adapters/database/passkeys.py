@@ -34,6 +34,14 @@ class SqlPasskeys:
             _passkey(row) for row in self._session.rows(select(passkeys).where(_p.user_id == user_id).order_by(_p.id))
         ]
 
+    def all(self) -> list[Passkey]:
+        """See the port."""
+        return [_passkey(row) for row in self._session.rows(select(passkeys).order_by(_p.id))]
+
+    def attest(self, passkey: Passkey) -> None:
+        """See the port."""
+        self._session.change(update(passkeys).where(_p.id == passkey.id).values(digest=passkey.digest))
+
     def find(self, credential_id: bytes, *, lock: bool = False) -> Passkey | None:
         """See the port."""
         statement = select(passkeys).where(_p.credential_id == credential_id)

@@ -39,6 +39,7 @@ class PasskeyColumns(TypedColumns):
     created_at: Named[datetime] = Column(Moment)
     last_used_at: Named[datetime | None] = Column(Moment)
     suspect_at: Named[datetime | None] = Column(Moment)
+    digest: Named[bytes | None] = Column(LargeBinary)
 
 
 passkeys = Table(

@@ -333,6 +333,11 @@ def _brakes(archive: Archive) -> Finding:
 
 
 def _approvals(archive: Archive) -> Finding:
+    if altered := archive.passkeys.altered():
+        told = (
+            f"{altered} passkeys are not as they were registered: the database was altered, or put back from long ago"
+        )
+        return _bad("approvals", told, "compare with account:passkey:added in the audit log; remove them")
     if archive.config.approvals.proof == "account":
         mend = 'where the desk is used, set approvals.proof = "passkey"'
         return _warning("approvals", "an account alone approves, without a passkey", mend)

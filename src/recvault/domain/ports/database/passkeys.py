@@ -18,6 +18,12 @@ class Passkeys(Protocol):
     def of_user(self, user_id: str) -> list[Passkey]:
         """A person's, the oldest first."""
 
+    def all(self) -> list[Passkey]:
+        """Everybody's, in the order of ids."""
+
+    def attest(self, passkey: Passkey) -> None:
+        """Stores its digest."""
+
     def find(self, credential_id: bytes, *, lock: bool = False) -> Passkey | None:
         """``lock``: FOR UPDATE until commit, so that two answers of one passkey are counted one after the other."""
 

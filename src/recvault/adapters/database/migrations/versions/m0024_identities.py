@@ -16,7 +16,7 @@ ASKED = ("passkey_challenges", "federated_sign_ins")
 
 
 def upgrade() -> None:
-    """Client certificates of sources; the network of a stranger who asked; logout tokens that were taken."""
+    """Client certificates of sources; networks of strangers who asked; logout tokens that were taken; digests of passkeys."""
     op.create_table(
         "source_certificates",
         sa.Column("source_id", TEXT, nullable=False),
@@ -31,6 +31,7 @@ def upgrade() -> None:
     for table in ASKED:
         op.add_column(table, sa.Column("network", sa.LargeBinary(), nullable=True))
         op.create_index(f"ix_{table}_network", table, ["network", "expires_at"])
+    op.add_column("passkeys", sa.Column("digest", sa.LargeBinary(), nullable=True))
     op.create_table(
         "federated_logouts",
         sa.Column("token", sa.LargeBinary(), nullable=False),
@@ -43,6 +44,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back to the revision before, which asks no source for a certificate."""
     op.drop_table("federated_logouts")
+    op.drop_column("passkeys", "digest")
     for table in ASKED:
         op.drop_index(f"ix_{table}_network", table_name=table)
         op.drop_column(table, "network")
