@@ -11,6 +11,7 @@ import pytest
 
 from recvault.adapters.database import SqlDatabase, migrate
 from recvault.domain.approvals import ProposalKind
+from recvault.domain.coverage import Coverage
 from recvault.domain.errors import Conflict, NotFound
 from recvault.domain.grants import Authorisation
 from recvault.domain.listening import Counted, day_of, hour_of
@@ -95,8 +96,11 @@ def test_authorisations(database: SqlDatabase) -> None:
         issued_at=NOW,
         valid_until=NOW + HOUR,
     )
+    covers = Coverage(customer_id="customer-1", started_from=NOW)
+    disclosed = replace(made, id="proposal-9", kind=ProposalKind.DISCLOSURE, covers=covers)
     with database.begin() as unit:
         unit.authorisations.add(made)
+        unit.authorisations.add(disclosed)
         unit.commit()
     with database.begin() as unit, pytest.raises(Conflict):
         unit.authorisations.add(made)
@@ -104,7 +108,7 @@ def test_authorisations(database: SqlDatabase) -> None:
         assert unit.authorisations.get("proposal-1") == made
         assert unit.authorisations.issued(ProposalKind.BREAK_GLASS, since=NOW, until=NOW + DAY) == [made]
         assert unit.authorisations.issued(ProposalKind.BREAK_GLASS, since=NOW - DAY, until=NOW) == []
-        assert unit.authorisations.issued(ProposalKind.DISCLOSURE, since=NOW, until=NOW + DAY) == []
+        assert unit.authorisations.issued(ProposalKind.DISCLOSURE, since=NOW, until=NOW + DAY) == [disclosed]
         live = [unit.authorisations.live(ProposalKind.BREAK_GLASS, at) for at in (NOW - HOUR, NOW, NOW + HOUR)]
         assert live == [0, 1, 0]
         with pytest.raises(NotFound):
