@@ -251,7 +251,7 @@ def test_people_and_their_tokens(shell: Shell) -> None:
 def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("administrator", "team_lead", "approver"):
         shell.value("user", "add", name, "--role", name, "--token-file", f"{name}-token")
-    asked = ("user", "add", "nea", "--role", "verifier", "--token-file", "nea-token")
+    asked: tuple[str, ...] = ("user", "add", "nea", "--role", "verifier", "--token-file", "nea-token")
     refused = shell(*asked)
     assert refused.code == 3 and "--as" in refused.err and not (shell.home / "nea-token").exists()
     asked += ("--as", "administrator", "--reason", "joins the team")
