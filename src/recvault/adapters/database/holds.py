@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, case, func, literal, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, case, func, literal, select, union_all, update
 
 from recvault.adapters.database import search
 from recvault.adapters.database.failures import missing
@@ -118,9 +118,9 @@ class SqlHolds:
                 .join(holds, _h.id == hold_items.c.hold_id)
                 .where(self._session.among(hold_items.c.communication_id, batch))
             )
-            for statement in (direct, through_customer, through_snapshot):
-                for row in self._session.rows(statement.where(_h.released_at.is_(None), *only)):
-                    yield str(row[0]), str(row[1])
+            ways = (direct, through_customer, through_snapshot)
+            for row in self._session.rows(union_all(*(way.where(_h.released_at.is_(None), *only) for way in ways))):
+                yield str(row[0]), str(row[1])
 
     def count_covered(self, hold_id: str) -> int:
         """See the port. NotFound when unknown; what is shredded is not stored any more."""
