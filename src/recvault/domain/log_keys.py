@@ -1,8 +1,9 @@
 """Which key of the keyring an entry of the audit log lies under: one for each calendar month (UTC) and series.
 
-Keeps: the key follows from the entry's act and time alone. Entries that live with a communication have a series of
-their own (``log-kept/2026-11``), so that they keep no other entry's key (``log-entries/2026-11``) alive. A key is over
-a day after its month: no transaction that could still write under it is that old.
+Keeps: the key follows from the entry's act and time alone. Entries that live with a communication
+(``log-kept/2026-11``) and those that never end, which hold counts alone (``log-counts/2026-11``), have series of their
+own, so that they keep no other entry's key (``log-entries/2026-11``) alive. A key is over a day after its month: no
+transaction that could still write under it is that old.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from recvault.domain.audit import MOVES_ENDS, Act
 from recvault.domain.ids import require_aware
-from recvault.domain.log_query import LIVES_WITH_COMMUNICATION
+from recvault.domain.log_query import LIVES_WITH_COMMUNICATION, NEVER_ENDS
 
-SERIES = ("log-entries/", "log-kept/")
+SERIES = ("log-entries/", "log-kept/", "log-counts/")
 """What the ids of log keys begin with."""
 
 GRACE = timedelta(days=1)
@@ -26,8 +27,14 @@ them with what is stored. They tell no more than the communication's own row in 
 
 def log_key(act: Act, at: datetime) -> str:
     """The id of the key (kind MAC) that an entry's seal is made from."""
-    series = SERIES[act in LIVES_WITH_COMMUNICATION]
-    return f"{series}{require_aware(at, 'at'):%Y-%m}"
+    return f"{_series(act)}{require_aware(at, 'at'):%Y-%m}"
+
+
+def _series(act: Act) -> str:
+    ending, kept, counts = SERIES
+    if act in NEVER_ENDS:
+        return counts
+    return kept if act in LIVES_WITH_COMMUNICATION else ending
 
 
 def month_of(key_id: str) -> tuple[datetime, datetime]:
