@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from recvault.adapters.database import SqlDatabase
+from recvault.adapters.database import SqlDatabase, connect
 from recvault.adapters.database.tables import audit_entries
 from recvault.domain.audit import Act, Entry, leaf_data
 from recvault.domain.errors import AuditFailure
@@ -20,6 +20,7 @@ from recvault.services.log_verify import LogVerifier
 from recvault.services.sequencer import Sequencer
 from tests.contract import database_kit as kit
 from tests.contract.database_kit import NOW, name
+from tests.support.schema import give_schema
 
 MONTHS = tuple(NOW + timedelta(days=31 * number) for number in range(3))
 
@@ -137,15 +138,18 @@ def test_the_raw_text_of_a_clear_entry_is_what_its_leaf_was_taken_from(database:
         assert leaves == {one.index: one.leaf for one in unit.audit.read(0, 9)}
 
 
-def test_without_a_keyring_nothing_is_written_and_nothing_sealed_is_read() -> None:
-    with_keyring = next(kit_database := kit.migrated("memory", None, Path()))  # type: ignore[arg-type]
-    append(with_keyring, entry(1))
-    with_keyring._seals = None
+def test_without_a_keyring_nothing_is_written_and_nothing_sealed_is_read(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/archive.db"
+    database = kit.open_database(url)
+    give_schema(database)
+    append(database, entry(1))
+    database.close()
+    alone = connect(url, pool_size=2, connect_timeout_seconds=5, statement_timeout_seconds=10)
     with pytest.raises(AuditFailure, match="with its keyring"):
-        append(with_keyring, entry(2))
-    with with_keyring.read() as unit, pytest.raises(AuditFailure, match="with its keyring"):
+        append(alone, entry(2))
+    with alone.read() as unit, pytest.raises(AuditFailure, match="with its keyring"):
         unit.audit.find("entry-1")
-    kit_database.close()
+    alone.close()
 
 
 def test_a_seal_put_beside_another_entry_does_not_open(database: SqlDatabase) -> None:

@@ -27,7 +27,8 @@ them with what is stored. They tell no more than the communication's own row in 
 
 def log_key(act: Act, at: datetime) -> str:
     """The id of the key (kind MAC) that an entry's seal is made from."""
-    return f"{_series(act)}{require_aware(at, 'at'):%Y-%m}"
+    moment = require_aware(at, "at")
+    return f"{_series(act)}{moment.year:04}-{moment.month:02}"
 
 
 def _series(act: Act) -> str:

@@ -109,9 +109,7 @@ class LogSeals:
         self._forget_old()
         known = self._ciphers.get((key_id, day))
         if known is None:
-            if writing:
-                self._keyring.ensure(key_id, KeyKind.MAC)
-            known = AESGCM(self._made(key_id, seal_label(day)))
+            known = AESGCM(self._first(key_id, seal_label(day)) if writing else self._made(key_id, seal_label(day)))
             self._ciphers[(key_id, day)] = known
         return known
 
@@ -121,6 +119,14 @@ class LogSeals:
         if known is None:
             known = self._tag_keys[key_id] = self._made(key_id, TAG_LABEL)
         return known
+
+    def _first(self, key_id: str, label: bytes) -> bytes:
+        """For writing: a key that is not there is made. One that is there is used though a place of the keyring be away."""
+        try:
+            return self._keyring.mac(key_id, label)
+        except KeyNotFound:
+            self._keyring.ensure(key_id, KeyKind.MAC)
+            return self._keyring.mac(key_id, label)
 
     def _made(self, key_id: str, label: bytes) -> bytes:
         try:
