@@ -1,6 +1,6 @@
 """``python -m benchmarks [PART...]``: measures, prints a table, writes ``benchmarks/out/results.json``.
 
-``QUICK=1`` takes fewer turns. Parts: sealing, memory, ingest, reading, acts, purge, length (not when quick), rekeying
+``QUICK=1`` takes fewer turns. Parts: sealing, memory, ingest, reading, acts, purge, length (not when quick), rekeying, claims
 (all of them by default); ``GROUND=embedded`` or ``GROUND=cluster`` leaves the other out.
 """
 
@@ -17,7 +17,7 @@ from benchmarks.results import Result
 from tests.servers import run
 
 OUT = Path(__file__).parent / "out" / "results.json"
-PARTS = ("sealing", "memory", "ingest", "reading", "acts", "purge", "length", "rekeying")
+PARTS = ("sealing", "memory", "ingest", "reading", "acts", "purge", "length", "rekeying", "claims")
 GROUNDS = {"cluster": grounds.cluster, "embedded": grounds.embedded}
 
 
@@ -42,6 +42,8 @@ def measured(parts: frozenset[str], chosen: list[str], directory: Path, *, quick
                 yield from at_length.measure(ground)
             if "rekeying" in parts:
                 yield from rekeying.measure(ground, quick=quick)
+            if "claims" in parts and name == "cluster":
+                yield from purging.claims(ground, quick=quick)
 
 
 def main() -> int:

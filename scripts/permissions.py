@@ -48,15 +48,20 @@ The one way past this: on the archive's own machine, while nobody can approve. S
 
 Break-glass gives one role for 1 to {break_glass} hours as soon as another person approves it: with an alarm, in the
 review of the week, and it ends by itself. It makes no approver. A disclosure to an authority always takes two people,
-whatever `approvals.mode` says; it and a bulk export are authorised for 7 days, for the one who asked. Nothing exports
-content in bulk yet; what will, asks for the authorisation.
+whatever `approvals.mode` says, and is authorised for 7 days, for the one who asked. Nothing exports content in bulk,
+and no role may.
+
+At the command line (`--as`) these are asked for only where second factors are off: it takes no proof of the person.
+Taking a role away, and what the machine's operator gives while nobody can approve, need none.
 
 ## Purposes and references
 
 `verification` takes a case reference as `access.case_reference` says (else a reason of the list) and must still be
-live; `training` must still be live; content opens for `request` only with the reference of the request
-(`access.request_pattern`), and for `authority` only with the id of an approved disclosure. Searching and looking at
-the index for these two takes no reference yet.
+live; `training` must still be live. `request` and `authority` exist inside their workflow only: searching, viewing and
+opening for `request` take the reference of the request (`access.request_pattern`), for `authority` the id of an
+approved disclosure. A disclosure names the communications that it covers, or a customer and a time; another one is
+refused under it, and a search is narrowed to it. It is asked again at every range of a playback: when it expires, or a
+privacy handler ends it, the next range is refused.
 
 ## How much
 

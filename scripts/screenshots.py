@@ -22,6 +22,7 @@ import structlog  # noqa: E402
 from playwright.sync_api import Browser, FloatRect, Page, ViewportSize, sync_playwright  # noqa: E402
 
 from recvault.domain.access import Role  # noqa: E402
+from recvault.domain.holds import HoldKind  # noqa: E402
 from tests.support.desk import PASSWORD, Desk, chromium_missing, desk, launch  # noqa: E402
 from tests.support.serving import serve  # noqa: E402
 
@@ -80,6 +81,22 @@ def communication(name: str, who: str = "maija", *, opened: bool = False) -> Sho
     return shoot
 
 
+def restricted(page: Page, base: str, desk_: Desk) -> None:
+    call, world = desk_.ids["case"], desk_.world
+    with world.archive.database.read() as unit:
+        standing = unit.holds.restricted([call])
+    if not standing:
+        review = (world.clock.now() + timedelta(days=90)).date()
+        world.archive.holds.place(
+            world.actor(Role.PRIVACY_HANDLER),
+            reason="Asiakas kiistää tallenteen",
+            review_on=review,
+            communication_id=call,
+            kind=HoldKind.RESTRICTION,
+        )
+    communication("case")(page, base, desk_)
+
+
 def path(address: str, who: str) -> Shot:
     def shoot(page: Page, base: str, desk_: Desk) -> None:
         sign_in(page, base, who)
@@ -113,6 +130,7 @@ SHOTS: dict[str, Shot] = {
     "player": communication("long", opened=True),
     "mail": communication("mail", opened=True),
     "download": communication("gsm", opened=True),
+    "restricted": restricted,
     "holds": path("/holds", "maija"),
     "approvals": path("/approvals", "heikki"),
     "invitation": lambda page, base, _: void(page.goto(f"{base}/invitation#a-link-that-was-used")),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recvault.adapters.database import SqlDatabase
-from recvault.domain.accounts import PlaybackGrant
+from recvault.domain.accounts import PlaybackGrant, SourceCertificate
 from recvault.domain.errors import Conflict, NotFound
 from recvault.domain.ledger import LedgerHead
 from tests.contract import database_kit as kit
@@ -38,11 +38,22 @@ def test_sources(database: SqlDatabase) -> None:
         accounts.revoke_source("source-1", NOW + DAY)
         assert accounts.share_source("source-1") == replace(SOURCE, revoked_at=NOW)
         assert accounts.source_by_token(b"t" * 32) == replace(SOURCE, revoked_at=NOW)
+        certificate = SourceCertificate(fingerprint=bytes(32), added_at=NOW, not_after=NOW + DAY)
+        later = SourceCertificate(fingerprint=b"f" * 32, added_at=NOW + DAY)
+        for one in (later, certificate):
+            accounts.add_certificate("source-1", one)
+        assert accounts.source_by_token(b"t" * 32) == accounts.source_by_name(SOURCE.name) == accounts.sources()[1]
+        assert accounts.sources()[1].certificates == (certificate, later) and accounts.sources()[0] == other
+        assert accounts.remove_certificate("source-1", bytes(32)) and not accounts.remove_certificate("no", bytes(32))
         for act in (accounts.share_source, lambda source: accounts.revoke_source(source, NOW)):
             with pytest.raises(NotFound, match="source"):
                 act("no")
         with pytest.raises(Conflict):
             accounts.add_source(replace(other, id="source-9", token_hash=b"9" * 32))
+    with database.begin() as unit, pytest.raises(Conflict):
+        unit.accounts.add_source(other)
+        unit.accounts.add_certificate(other.id, certificate)
+        unit.accounts.add_certificate(other.id, certificate)
 
 
 def test_people_and_their_grants(database: SqlDatabase) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from recvault.adapters.database import SqlDatabase
+from recvault.adapters.database.session import Session
+from recvault.adapters.database.tables import federated_sign_ins
+from recvault.adapters.database.waiting import make_room
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
 from recvault.domain.errors import Conflict, NotFound
 from recvault.domain.federation import BreakGlass, FederatedSession, Identity, Logout, Pending
@@ -18,6 +23,7 @@ from tests.contract import database_kit as kit
 from tests.contract.database_kit import DAY, NOW
 
 ISSUER = "oidc:company"
+SECOND = timedelta(seconds=1)
 PENDING = Pending(
     state_hash=b"s" * 32,
     issuer="company",
@@ -145,3 +151,43 @@ def test_break_glass_accounts_come_back_as_they_were(database: SqlDatabase) -> N
         assert unit.federation.unmark_break_glass("user-1") and not unit.federation.unmark_break_glass("user-1")
         with pytest.raises(Conflict):
             unit.federation.mark_break_glass(replace(account, user_id="nobody"))
+
+
+def test_a_logout_token_is_taken_once_and_forgotten_when_it_is_too_old(database: SqlDatabase) -> None:
+    def taken(token: bytes, *, now: datetime = NOW) -> bool:
+        with database.begin() as unit:
+            first = unit.federation.remember_logout(token, until=now + timedelta(minutes=12), now=now)
+            unit.commit()
+        return first
+
+    assert taken(b"one") and taken(b"two") and not taken(b"one")
+    assert not taken(b"one", now=NOW + timedelta(minutes=11))
+    assert taken(b"one", now=NOW + timedelta(minutes=12))
+
+
+def test_too_many_sign_ins_under_way_displace_the_oldest_of_the_most_crowded_network(database: SqlDatabase) -> None:
+    asked = federated_sign_ins.c
+    last = PENDING.expires_at
+
+    def begun(number: int, network: bytes, *, in_all: int = 100) -> list[int]:
+        one = replace(PENDING, state_hash=number.to_bytes(32), network=network, expires_at=last + number * SECOND)
+        with sessions(database) as session:
+            make_room(
+                session, federated_sign_ins, key=asked.state_hash, network=asked.network, until=asked.expires_at,
+                asking=network, per_network=3, in_all=in_all,
+            )  # fmt: skip
+            session.insert(federated_sign_ins, asdict(one))
+            return sorted(int.from_bytes(found) for found in session.column(select(asked.state_hash)))
+
+    begun(1, b"person")
+    for number in range(2, 7):
+        begun(number, b"stranger")
+    assert begun(7, b"stranger") == [1, 5, 6, 7], "a network displaces its own"
+    assert begun(8, b"another", in_all=4) == [1, 6, 7, 8], "the most crowded network gives way"
+
+
+@contextmanager
+def sessions(database: SqlDatabase) -> Iterator[Session]:
+    with database.begin() as unit:
+        yield unit._session
+        unit.commit()

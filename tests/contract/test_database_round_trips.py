@@ -71,7 +71,7 @@ def test_an_upload_asks_six_times_and_commits_once(world: World) -> None:
     statement, which tests replace.) SQLite inserts table by table."""
     world.store("first", CALL, remote=None)
     with counted(world) as asked:
-        source = world.archive.sources.whose(world.token)
+        source = world.archive.sources.whose(world.token, certificate=None)
         world.archive.ingest.accept(source, world.draft("call", remote=None), [CALL])
     assert len(asked.statements) == (6 if is_postgresql(world) else 11), asked.kinds
     assert asked.written == 1

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,12 +15,25 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 
-from recvault.adapters.oidc import Client, OidcIssuer
+from recvault.adapters.oidc import GROUPS_MOST, Client, OidcIssuer
 from recvault.adapters.oidc_http import ANSWER_BYTES
-from recvault.adapters.oidc_tokens import LOGOUT_EVENT
+from recvault.adapters.oidc_tokens import LEEWAY_SECONDS, LOGOUT_EVENT, OLDEST_SECONDS
 from recvault.adapters.system import FixedClock, SystemEntropy
-from recvault.domain.federation import Claims, FederationRefused, IssuerRules, IssuerUnavailable, Reason, identity_key
+from recvault.domain.access import Role, ScopeKind
+from recvault.domain.federation import (
+    Claims,
+    FederationRefused,
+    GroupGrant,
+    IssuerRules,
+    IssuerUnavailable,
+    Reason,
+    grants_of,
+    identity_key,
+    require_admitted,
+)
+from recvault.services.federation import Federation
 from tests.servers.oidc_crooked import Crooked, crooked
+from tests.support.archives import make_world
 
 NONCE = "n" * 43
 VERIFIER = "v" * 43
@@ -378,6 +392,10 @@ def test_a_logout_token_is_read(meeting: Meeting) -> None:
     token = meeting.server.sign(logout(meeting, sid="s1"), typ="logout+jwt")
     found = meeting.issuer.read_logout(token, meeting.now)
     assert found.key == identity_key(meeting.server.issuer, "matti") and found.sid is not None
+    again = meeting.issuer.read_logout(meeting.server.sign(logout(meeting, sub="else"), typ="logout+jwt"), meeting.now)
+    other = meeting.issuer.read_logout(meeting.server.sign(logout(meeting, jti="k"), typ="logout+jwt"), meeting.now)
+    assert again.token == found.token != other.token
+    assert found.until is not None and found.until >= meeting.now + timedelta(seconds=OLDEST_SECONDS + LEEWAY_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -388,6 +406,7 @@ def test_a_logout_token_is_read(meeting: Meeting) -> None:
         {"events": {LOGOUT_EVENT: 7}},
         {"nonce": NONCE},
         {"sub": None},
+        {"jti": None},
         {"aud": "somebody-else"},
         {"iss": "https://elsewhere.example"},
         {"exp": 1},
@@ -398,3 +417,101 @@ def test_a_logout_token_is_read(meeting: Meeting) -> None:
 def test_what_is_no_logout_token_ends_nothing(meeting: Meeting, changes: dict[str, Any]) -> None:
     with pytest.raises(FederationRefused):
         meeting.issuer.read_logout(meeting.server.sign(logout(meeting, **changes)), meeting.now)
+
+
+def test_a_logout_token_counts_once(meeting: Meeting) -> None:
+    archive = make_world().archive
+    federation = Federation(
+        database=archive.database,
+        keyring=archive.keyring,
+        issuers=[meeting.issuer],
+        sessions=archive.sessions,
+        audit=archive.audit,
+        clock=meeting.clock,
+        entropy=SystemEntropy(),
+        desk="https://archive.company.example",
+        longest=timedelta(hours=12),
+    )
+    token = meeting.server.sign(logout(meeting), typ="logout+jwt")
+    assert federation.end_from("crooked", token) == 0
+    for wait in (0, OLDEST_SECONDS // 2):
+        meeting.clock.advance(timedelta(seconds=wait))
+        with pytest.raises(FederationRefused):
+            federation.end_from("crooked", token)
+    assert federation.end_from("crooked", meeting.server.sign(logout(meeting, jti="other"), typ="logout+jwt")) == 0
+
+
+# --- shapes of well-known issuers, as their manuals show them
+
+TENANT = "9122040d-6c67-4c5b-b112-36a304b66dad"
+ENTRA = {
+    "oid": "00000000-0000-0000-66f3-3332eca7ea81",
+    "tid": TENANT,
+    "ver": "2.0",
+    "preferred_username": "matti@company.example",
+    "aio": "Df2UVXL1ix!lMCWMSOJBcFatzcGfvFGhjKv8q5g0x732dR5MB5BisvGQO7YWByjd8iQDLq",
+}
+RULES = IssuerRules(
+    name="crooked",
+    issuer="https://login.example",
+    label="",
+    teams={},
+    grants=(GroupGrant(group="desk", role=Role.TRAINER, scope=ScopeKind.ALL, values=frozenset()),),
+)
+
+
+def test_entra_id_with_few_groups(meeting: Meeting) -> None:
+    found = meeting.redeem(meeting.server.sign(meeting.claims(**ENTRA, groups=["desk", "b0f1"])))
+    assert found.groups == {"desk", "b0f1"} and not found.groups_elsewhere
+    require_admitted(RULES, found)
+    assert [one.role for one in grants_of(RULES, found, until=meeting.now)] == [Role.TRAINER]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example/groups"}}},
+        {"_claim_names": {"groups": "src1"}, "groups": ["desk"]},
+        {"hasgroups": True},
+        {"groups": ["desk", *(f"{n}" for n in range(GROUPS_MOST))]},
+    ],
+    ids=["too-many", "contradiction", "implicit", "more-than-read"],
+)
+def test_groups_that_are_not_told_in_full_give_nothing(meeting: Meeting, changes: dict[str, Any]) -> None:
+    found = meeting.redeem(meeting.server.sign(meeting.claims(**ENTRA, **changes)))
+    with pytest.raises(FederationRefused, match="too many; ask the administrator") as caught:
+        require_admitted(RULES, found)
+    assert caught.value.why is Reason.GROUPS_ELSEWHERE
+    require_admitted(replace(RULES, grants=()), found)  # where no rule asks for groups, nothing is missing
+
+
+@pytest.mark.parametrize("issuer", [f"https://login.example/{TENANT}/v2.0", "https://login.example/{tenantid}/v2.0"])
+def test_the_issuer_of_another_tenant_is_another(meeting: Meeting, issuer: str) -> None:
+    meeting.refuses(meeting.server.sign(meeting.claims(**ENTRA, iss=issuer)))
+
+
+def test_groups_of_keycloak_are_paths_and_count_as_written(meeting: Meeting) -> None:
+    told = {"groups": ["/company/desk", "offline_access"], "azp": "recvault", "typ": "ID", "sid": "3f7c"}
+    found = meeting.redeem(meeting.server.sign(meeting.claims(**told)))
+    assert grants_of(RULES, found, until=meeting.now) == (), "a path is not the name at its end"
+    rule = replace(RULES.grants[0], group="/company/desk")
+    assert len(grants_of(replace(RULES, grants=(rule,)), found, until=meeting.now)) == 1
+
+
+@pytest.mark.parametrize(
+    ("audience", "party", "good"),
+    [
+        (["recvault"], None, True),
+        (["recvault", "account"], "recvault", True),
+        (["recvault", "account"], None, False),
+        (["account"], "recvault", False),
+        ("account", "recvault", False),
+        (["recvault", "account"], "account", False),
+    ],
+)
+def test_audiences_of_keycloak(meeting: Meeting, audience: object, party: str | None, good: bool) -> None:
+    token = meeting.server.sign(meeting.claims(aud=audience, azp=party))
+    if good:
+        assert meeting.redeem(token).subject == "matti"
+    else:
+        meeting.refuses(token)

@@ -20,6 +20,7 @@ import pytest
 import structlog
 
 from recvault.interfaces.cli import run
+from tests.support.authority import make_authority
 
 OLD = "2023-01-10T10:00:00+02:00"
 
@@ -247,13 +248,19 @@ def test_people_and_their_tokens(shell: Shell) -> None:
     assert linked["agent_id"] == shell.value("agent", "list")["rows"][0]["id"]
 
 
-def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell) -> None:
+def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("administrator", "team_lead", "approver"):
         shell.value("user", "add", name, "--role", name, "--token-file", f"{name}-token")
     asked = ("user", "add", "nea", "--role", "verifier", "--token-file", "nea-token")
     refused = shell(*asked)
     assert refused.code == 3 and "--as" in refused.err and not (shell.home / "nea-token").exists()
-    made = shell.value(*asked, "--as", "administrator", "--reason", "joins the team")
+    asked += ("--as", "administrator", "--reason", "joins the team")
+    with monkeypatch.context() as proving:
+        proving.setenv("RECVAULT__ACCESS__SECOND_FACTOR", "required")
+        unproved = shell(*asked)
+        assert unproved.code == 3 and "command line cannot take" in unproved.err
+        assert shell("user", "grant", "vera", "--role", "trainer", *asked[-4:]).code == 3
+    made = shell.value(*asked)
     assert made["roles"] == [] and made["proposal"]["kind"] == "grant-roles"
     approved = shell.value("approval", "approve", made["proposal"]["id"], "--as", "approver")
     assert approved["state"] == "waiting" and not approved["by_one_person"]
@@ -268,8 +275,10 @@ def test_roles_take_an_approval_once_somebody_can_approve(shell: Shell) -> None:
     )
     assert shell.value("approval", "approve", opened["id"], "--as", "approver")["state"] == "carried-out"
     reference = ("--reference", "POL-7", "--reason", "ordered", "--as", "paula")
-    assert shell.value("access", "disclosure", "--statute", "an Act", *reference)["kind"] == "disclosure"
-    assert shell.value("access", "bulk-export", *reference)["state"] == "open"
+    disclosure = ("access", "disclosure", "--statute", "an Act", *reference)
+    assert shell(*disclosure).code == 2  # of what, is not said
+    absent = shell(*disclosure, "--communication", "none")
+    assert absent.code == 3 and "not there" in absent.err
     review = shell.value("review", "--as", "team_lead")
     assert review["unusual"] == 0 and {one["name"] for one in review["accounts"]} >= {"vera", "team_lead"}
     assert review["digest"] in shell("review", "--as", "team_lead").out
@@ -286,6 +295,8 @@ def test_what_asks_for_a_proof_of_the_person_is_not_done_here(shell: Shell, monk
         "purge confirm --as paula",
         "purpose end none --as paula --purpose training --reason old",
         "statute end none --as paula --reason old",
+        "access break-glass vera --as paula --role trainer --hours 2 --reason ill",
+        "access disclosure --as paula --reference POL-7 --statute Act --reason x --communication none",
     ):
         said = shell(*command.split())
         assert said.code == 3 and "command line cannot take" in said.err, command
@@ -307,6 +318,13 @@ def test_sources(shell: Shell) -> None:
     assert shell.value("source", "revoke", "second")["revoked_at"] is not None
     assert [source["name"] for source in shell.value("source", "list")["rows"]] == ["pbx", "second"]
     assert shell("source", "revoke", "third").code == 3
+    certificate = make_authority(shell.home).file
+    bound = shell.value("source", "certificate", "add", "pbx", certificate)["certificates"]
+    assert shell("source", "certificate", "add", "pbx", certificate).code == 3
+    assert shell.value("source", "certificate", "list", "pbx")["certificates"] == bound
+    assert shell.value("source", "list")["rows"][0]["certificates"] == bound
+    assert shell.value("source", "certificate", "remove", "pbx", bound[0]["sha256"])["certificates"] == []
+    assert shell("source", "certificate", "remove", "pbx", bound[0]["sha256"]).code == 3
     refused = shell("ingest", recording(shell), "--as-source", "second")
     assert refused.code == 3
 

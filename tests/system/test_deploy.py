@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import configparser
 import json
 import os
@@ -19,6 +20,8 @@ import httpx
 import pytest
 
 from recvault.domain.access import Role
+from recvault.interfaces.cli.source_certificates import read_certificate
+from recvault.interfaces.hook.client import ArchiveClient
 from tests.servers.run import free_ports
 from tests.support.archives import World, configuration, make_world, memory_parts, wav
 from tests.support.installed import program
@@ -31,6 +34,7 @@ WORKER = ROOT / "deploy" / "systemd" / "recvault-worker.service"
 HOOK = ROOT / "deploy" / "hook" / "recvault-hook.service"
 UNITS = pytest.mark.parametrize("unit", [API, WORKER, HOOK], ids=lambda path: path.stem)
 CADDYFILE = ROOT / "deploy" / "caddy" / "Caddyfile"
+FOR_SOURCES = CADDYFILE.with_name("sources.caddy")
 INSTALLED = "/opt/recvault/bin/recvault"
 
 
@@ -169,6 +173,7 @@ class Proxy:
 
     def __init__(self, directory: Path, upstream: int) -> None:
         self.port, self.log = free_ports(1), directory / "log"
+        self.config = CADDYFILE
         self.certificate, key = directory / "site.pem", directory / "site.key"
         command = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {self.certificate}"
         names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
@@ -182,7 +187,7 @@ class Proxy:
         }
 
     def caddy(self, *words: str) -> list[str]:
-        return [program("caddy", "caddy"), *words, "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+        return [program("caddy", "caddy"), *words, "--config", str(self.config), "--adapter", "caddyfile"]
 
     def client(self) -> httpx.Client:
         trust = ssl.create_default_context(cafile=self.certificate)
@@ -219,10 +224,11 @@ def test_caddy_understands_its_file(tmp_path: Path) -> None:
     proxy = Proxy(tmp_path, 8470)
     done = subprocess.run(proxy.caddy("validate"), env=proxy.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    formatted = subprocess.run(
-        [program("caddy", "caddy"), "fmt", str(CADDYFILE)], capture_output=True, text=True, check=True
-    )
-    assert formatted.stdout == CADDYFILE.read_text("utf-8")
+    for file in (CADDYFILE, FOR_SOURCES):
+        formatted = subprocess.run(
+            [program("caddy", "caddy"), "fmt", str(file)], capture_output=True, text=True, check=True
+        )
+        assert formatted.stdout == file.read_text("utf-8")
 
 
 def upload(client: httpx.Client, token: str, content: bytes) -> httpx.Response:
@@ -295,6 +301,63 @@ def test_the_desk_opens_through_the_proxy_under_its_name_alone(tmp_path: Path) -
             forged = {"X-Forwarded-Proto": "http", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "evil.example"}
             assert client.get("/sign-in", headers=forged).status_code == 200, "the proxy says it better"
         assert served.client.get("/sign-in", headers={"X-Forwarded-Proto": "https"}).status_code == 403
+
+
+def own_certificate(directory: Path, name: str) -> Path:
+    """A certificate that its source signed itself, and its key, as the hook wants them: one file."""
+    file, key = directory / f"{name}.pem", directory / f"{name}.key"
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    words = [*command.split(), "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(file)]
+    subprocess.run([program("openssl", "openssl"), *words], check=True, capture_output=True)
+    file.write_bytes(file.read_bytes() + key.read_bytes())
+    file.chmod(0o600)
+    return file
+
+
+def test_a_source_comes_in_with_its_certificate_alone(tmp_path: Path) -> None:
+    parts, proxy = memory_parts(), Proxy(tmp_path, 0)
+    parts.config = configuration(
+        SERVER__PUBLIC_URL=proxy.environment["RECVAULT_SITE"],
+        SERVER__TRUSTED_PROXIES='["127.0.0.1"]',
+        ACCESS__SECOND_FACTOR="required",
+    )
+    world = make_world(parts=parts)
+    proxy.config = tmp_path / "Caddyfile"
+    proxy.config.write_text(CADDYFILE.read_text("utf-8").replace("# import sources.caddy", f"import {FOR_SOURCES}"))
+    door = free_ports(1)
+    proxy.environment["RECVAULT_SOURCES_SITE"] = f"https://localhost:{door}"
+    own, others = own_certificate(tmp_path, "pbx"), own_certificate(tmp_path, "stranger")
+    token = tmp_path / "token"
+    token.write_text(world.token)
+    token.chmod(0o600)
+    fingerprint, ends = read_certificate(own.read_bytes())
+    der = ssl.PEM_cert_to_DER_cert(own.read_text("ascii").partition("-----BEGIN PRIVATE")[0])
+    forged = {"Client-Cert": f":{base64.b64encode(der).decode()}:"}
+    with world.archive, serve(world.archive) as served:
+        proxy.environment["RECVAULT_UPSTREAM"] = f"127.0.0.1:{served.port}"
+        world.archive.sources.bind("pbx", fingerprint, not_after=ends, by="system:test")
+
+        def status(certificate: Path | None, port: int) -> int:
+            client = ArchiveClient(
+                url=f"https://localhost:{port}",
+                token_file=token,
+                ca_file=proxy.certificate,
+                certificate_file=certificate,
+            )
+            try:
+                return client.edge_key().status
+            finally:
+                client.close()
+
+        with proxy.running() as client:
+            assert [status(one, door) for one in (own, others, None)] == [200, 401, 401]
+            assert status(own, proxy.port) == 401, "nobody is asked for a certificate at the desk's name"
+            bearer = {"Authorization": f"Bearer {world.token}"}
+            for port in (door, proxy.port):
+                answer = client.get(f"https://localhost:{port}/v1/edge-key", headers=bearer | forged)
+                assert (answer.status_code, answer.json()["type"]) == (401, "/problems/certificate-required")
+            assert client.get(f"https://localhost:{door}/sign-in").status_code == 404
+            assert served.client.get("/v1/edge-key", headers=bearer | forged).status_code == 401
 
 
 def refuse_what_is_inside(client: httpx.Client, served: Served) -> None:

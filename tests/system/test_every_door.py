@@ -133,7 +133,7 @@ def held(world: World, call: str, kind: HoldKind = HoldKind.HOLD) -> str:
 DAY = {"on": "2026-11-22"}
 WORDS = {"reason": "because of the test"}
 BODIES: Mapping[str, Mapping[str, Any]] = {
-    "POST /v1/communications/search": {"purpose": "verification"},
+    "POST /v1/communications/search": {"purpose": "verification", "reference": "REQ-1"},
     "POST /v1/communications/{communication_id}/open": {"reason": "claim", "case_ref": "REQ-1"},
     "POST /v1/communications/{communication_id}/release": {"to": "nobody", "until": "2030-01-01T00:00:00Z"},
     "POST /v1/customers": {"name": "Virtanen Oy", "number": "1001"},
@@ -153,8 +153,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "POST /v1/destruction/extend": WORDS | {"until": "2030-01-01T00:00:00Z"},
     "PUT /v1/accounts/{account_id}/roles": {"roles": []},
     "POST /v1/break-glass": WORDS | {"account": NOBODY, "role": {"role": "verifier"}, "hours": 1},
-    "POST /v1/disclosures": WORDS | {"reference": "POL-7", "statute": "an Act"},
-    "POST /v1/bulk-exports": WORDS | {"reference": "AUDIT-7"},
+    "POST /v1/disclosures": WORDS | {"reference": "POL-7", "statute": "an Act", "customer_id": NOBODY},
+    "POST /v1/communications/{communication_id}/view": {"reference": "REQ-1"},
     "POST /v1/approvals/{proposal_id}/decide": {"decision": "refuse"},
     "POST /v1/session/factor": {"code": "000000"},
     "POST /v1/account/tokens": {"label": "x"},
@@ -173,6 +173,7 @@ PLACES = {
     "override_id": NOBODY,
     "proposal_id": NOBODY,
     "account_id": NOBODY,
+    "authorisation_id": NOBODY,
     "communication_id": NOBODY,
     "session_id": NOBODY,
     "passkey_id": NOBODY,
@@ -195,10 +196,11 @@ def ask(
         return house.client.request(method, address, headers=headers, params=query)
     more = {} if purpose is None else {"purpose": purpose.value}
     if door in DESK:
-        fields = {"reason": "claim", "case_ref": "REQ-1", "review_on": "2031-01-01", "text": NOBODY, **more}
+        references = {"case_ref": "REQ-1", "reference": "REQ-1"}
+        fields = {"reason": "claim", "review_on": "2031-01-01", "text": NOBODY, **references, **more}
         return house.client.request(method, address, headers=headers, data=fields)
     body = dict(BODIES.get(door, {}))
-    if "search" in door or door.endswith("/open"):
+    if "search" in door or door.endswith(("/open", "/view")):
         body |= more
     return house.client.request(method, address, headers=headers, json=body)
 

@@ -100,6 +100,38 @@ def test_a_hold_is_placed_and_released(visit: Visit, base: str, made: Desk) -> N
     assert "Voimassa olevia tuhoamiskieltoja ei ole." in text(page)
 
 
+def test_what_is_restricted_is_shown_and_not_opened_and_a_request_is_closed(
+    visit: Visit, base: str, made: Desk
+) -> None:
+    page = visit("maija").page
+    where = f"{base}/communications/{made.ids['gsm']}"
+    for kind, reason in (("restriction", "Asiakas kiistää tallenteen"), ("request", "Tarkastuspyyntö")):
+        page.goto(where)
+        page.click("summary:has-text('Aseta tuhoamiskielto')")
+        page.select_option("form[action$='/hold'] [name=kind]", kind)
+        page.fill("form[action$='/hold'] [name=reason]", reason)
+        page.fill("form[action$='/hold'] [name=authority]", "R-7")
+        with page.expect_navigation():
+            page.click("form[action$='/hold'] button.main")
+    assert "Sen käsittelyä on rajoitettu." in text(page) and not page.query_selector("form[action$='/open']")
+    page.goto(f"{base}/holds")
+    assert "käsittelyn rajoittaminen" in text(page) and "avoin pyyntö" in text(page)
+    page.click("summary:has-text('Sulje pyyntö')")
+    page.fill("form[action$='/close'] [name=release_reason]", "Vastattu")
+    with page.expect_navigation():
+        page.click("form[action$='/close'] button")
+    assert "avoin pyyntö" not in text(page)
+    page.click("summary:has-text('Ehdota rajoituksen poistamista')")
+    page.fill("[name=told_on]", "2026-11-20")
+    page.fill("form[action$='/release'] [name=release_reason]", "Asia on selvitetty")
+    with page.expect_navigation():
+        page.click("main button:text-is('Ehdota')")
+    approvals = made.world.archive.approvals
+    approvals.approve(made.world.actor(Role.APPROVER), approvals.open()[0].id)
+    page.goto(where)
+    assert page.query_selector("form[action$='/open']")
+
+
 def test_a_suspension_is_on_every_page(visit: Visit, base: str, made: Desk) -> None:
     suspensions, admin = made.world.archive.suspensions, made.world.actor(Role.ADMINISTRATOR)
     suspensions.suspend(admin, reason="selvitys", days=2)

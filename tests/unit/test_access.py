@@ -97,7 +97,6 @@ EXPECTED: dict[Action, dict[Role, set[Purpose] | set[Purpose | None]]] = {
     Action.ACCESS_REVIEW: dict.fromkeys([Role.TEAM_LEAD, Role.AUDITOR], NO_PURPOSE),
     Action.ACCESS_CONFIRM: {Role.TEAM_LEAD: NO_PURPOSE},
     Action.DISCLOSE: {Role.PRIVACY_HANDLER: NO_PURPOSE},
-    Action.BULK_EXPORT: {Role.PRIVACY_HANDLER: NO_PURPOSE},
 }
 
 ON_ONE = {Action.VIEW, Action.OPEN, Action.DO_NOT_KEEP, Action.RELEASE}

@@ -167,6 +167,8 @@ class OidcIssuer:
         return Logout(
             key=None if subject is None else identity_key(self._rules.issuer, subject),
             sid=None if sid is None else session_key(self._rules.issuer, sid),
+            token=hashlib.sha256(f"{self._rules.issuer}\0{claims['jti']}".encode()).digest(),
+            until=oidc_tokens.too_old_from(claims),
         )
 
     def check(self) -> None:
@@ -296,6 +298,7 @@ class OidcIssuer:
             name=_short(claims.get(self._client.name_claim)),
             display_name=_short(claims.get("name")),
             groups=_words(claims.get(self._client.groups_claim)),
+            groups_elsewhere=_elsewhere(claims, self._client.groups_claim),
             email=_short(claims.get("email")) if verified else None,
             amr=_words(claims.get("amr")),
             acr=_short(claims.get("acr")),
@@ -322,6 +325,16 @@ def _moment(value: object, now: datetime) -> datetime | None:
         return None
     latest = now.timestamp()
     return datetime.fromtimestamp(min(value, latest), UTC) if 0 <= value <= latest + LEEWAY_SECONDS else None
+
+
+def _elsewhere(claims: Mapping[str, Any], name: str) -> bool:
+    """Whether the groups are not told in full: a distributed claim names where to ask (Core 5.6.2; Entra ID does so above 200
+    groups, and says ``hasgroups`` in the implicit flow), or there are more than we read. Nobody is asked elsewhere."""
+    names = claims.get("_claim_names")
+    if isinstance(names, dict) and name in names:
+        return True
+    told = claims.get(name)
+    return (claims.get("hasgroups") is True and told is None) or (isinstance(told, list) and len(told) > GROUPS_MOST)
 
 
 def _words(value: object) -> frozenset[str]:

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from joserfc import jws, jwt
@@ -81,7 +81,13 @@ def logout_token(token: object, keys: Keys, expected: Expected) -> Mapping[str, 
         raise NotVerified("nonce")
     if _text(claims, "sub") is None and _text(claims, "sid") is None:
         raise NotVerified("sub")
+    _text(claims, "jti", required=True)  # 2.4; that it comes once is the service's to see
     return claims
+
+
+def too_old_from(claims: Mapping[str, Any]) -> datetime:
+    """From when on a verified token would be refused for its age, by whatever clock of ours."""
+    return datetime.fromtimestamp(claims["iat"] + OLDEST_SECONDS + 2 * LEEWAY_SECONDS, UTC)
 
 
 def _verified(token: object, keys: Keys, types: tuple[str | None, ...] = ("jwt", None)) -> tuple[dict[str, Any], str]:

@@ -30,6 +30,7 @@ def federating(parts: Parts, base: Foundation, sessions: Sessions) -> Federating
     config = parts.config
     federation = Federation(
         database=parts.database,
+        keyring=parts.keyring,
         issuers=[_issuer(parts, one) for one in config.oidc],
         sessions=sessions,
         audit=base.audit,

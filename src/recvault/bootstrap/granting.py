@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recvault.bootstrap.journeys import listening_limits
+from recvault.bootstrap.journeys import authorisations, listening_limits
 from recvault.bootstrap.services import Foundation, Parts
 from recvault.domain.approvals import ProposalKind
 from recvault.services.access_alarms import AccessAlarms
@@ -34,7 +34,6 @@ class Granting:
             ProposalKind.GRANT_ROLES: self.grants.carry_out,
             ProposalKind.BREAK_GLASS: self.grants.carry_out_break_glass,
             ProposalKind.DISCLOSURE: self.authorisations.carry_out,
-            ProposalKind.BULK_EXPORT: self.authorisations.carry_out,
         }
 
 
@@ -49,7 +48,7 @@ def granting(parts: Parts, base: Foundation, sessions: Sessions) -> Granting:
             clock=parts.clock,
             end_sessions=sessions.end_all,
         ),
-        authorisations=Authorisations(audit=base.audit, clock=parts.clock),
+        authorisations=authorisations(parts, base),
         listening=listening,
         review=AccessReview(
             database=parts.database, access=base.access, audit=base.audit, clock=parts.clock, listening=listening

@@ -28,6 +28,7 @@ from recvault.services.authorisations import Authorisations
 from recvault.services.backup import Backups
 from recvault.services.brakes import Brakes
 from recvault.services.gauges import Gauges
+from recvault.services.grounds import Grounds
 from recvault.services.ingest import Ingest
 from recvault.services.listening_limits import ListeningLimits
 from recvault.services.lost_rows import LostRows
@@ -103,6 +104,7 @@ def ingest(parts: Parts, base: Foundation, custody: Custody) -> Ingest:
 
 def retrieval(parts: Parts, base: Foundation) -> Retrieval:
     """The way out."""
+    rules = access_rules(parts.config)
     return Retrieval(
         database=parts.database,
         streams=parts.streams,
@@ -110,10 +112,18 @@ def retrieval(parts: Parts, base: Foundation) -> Retrieval:
         audit=base.audit,
         clock=parts.clock,
         entropy=parts.entropy,
-        rules=access_rules(parts.config),
+        rules=rules,
         limits=listening_limits(parts),
-        authorisations=Authorisations(audit=base.audit, clock=parts.clock),
+        grounds=Grounds(
+            rules=rules,
+            authorisations=authorisations(parts, base),
+        ),
     )
+
+
+def authorisations(parts: Parts, base: Foundation) -> Authorisations:
+    """What two people authorise."""
+    return Authorisations(database=parts.database, access=base.access, audit=base.audit, clock=parts.clock)
 
 
 def listening_limits(parts: Parts) -> ListeningLimits:

@@ -21,9 +21,9 @@ from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.residency import DeclaredPlace, ResidencyPolicy
 from recvault.services.approval_rules import ApprovalRules
 from recvault.services.backup_files import SealedBackups
+from recvault.services.grounds import AccessRules
 from recvault.services.ingest import IngestLimits
 from recvault.services.purge import PurgeLimits
-from recvault.services.retrieve import AccessRules
 
 if TYPE_CHECKING:
     from recvault.adapters.s3 import S3ObjectStore

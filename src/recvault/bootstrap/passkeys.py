@@ -54,6 +54,7 @@ def keys(parts: Parts, base: Foundation, sessions: Sessions, door: Entrance, loc
     authenticators = cast(Authenticators, _Later(party))
     ceremonies = Ceremonies(
         database=parts.database,
+        keyring=parts.keyring,
         audit=base.audit,
         clock=parts.clock,
         entropy=parts.entropy,

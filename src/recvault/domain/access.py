@@ -68,7 +68,6 @@ class Action(StrEnum):
     ACCESS_REVIEW = "account:access:review"
     ACCESS_CONFIRM = "account:access:confirm"
     DISCLOSE = "disclosure:authority:propose"
-    BULK_EXPORT = "disclosure:bulk:propose"
 
 
 class ScopeKind(StrEnum):
@@ -244,7 +243,6 @@ TABLE: Mapping[Action, Mapping[Role, Rule]] = {
     Action.ACCESS_REVIEW: {Role.TEAM_LEAD: _ANY, Role.AUDITOR: _ANY},
     Action.ACCESS_CONFIRM: {Role.TEAM_LEAD: _ANY},
     Action.DISCLOSE: {Role.PRIVACY_HANDLER: _ANY},
-    Action.BULK_EXPORT: {Role.PRIVACY_HANDLER: _ANY},
 }
 
 NEEDS_APPROVAL = frozenset(

@@ -7,11 +7,32 @@ from datetime import datetime
 
 from recvault.domain.access import Actor, Grant
 
+FINGERPRINT_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceCertificate:
+    """A client certificate that a source may show. ``fingerprint`` is SHA-256 of its DER; ``not_after`` its end (RFC 5280,
+    4.1.2.5), None where only the fingerprint was told."""
+
+    fingerprint: bytes
+    added_at: datetime
+    not_after: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.fingerprint) != FINGERPRINT_BYTES:
+            raise ValueError(f"a fingerprint has {FINGERPRINT_BYTES} bytes")
+
+    def ended(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.not_after is not None and self.not_after < now
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """A system that sends communications. ``token_hash`` is SHA-256 of its random token; ``notice_ref`` and
-    ``balancing_ref`` name the privacy notice and balancing test its communications were made under by default."""
+    ``balancing_ref`` name the privacy notice and balancing test its communications were made under by default. With
+    ``certificates`` its token counts only together with one of them."""
 
     id: str
     name: str
@@ -20,6 +41,7 @@ class Source:
     balancing_ref: str | None
     created_at: datetime
     revoked_at: datetime | None = None
+    certificates: tuple[SourceCertificate, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +77,7 @@ def actor_of(user: User) -> Actor:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlaybackGrant:
     """The right of one person to play one communication for one purpose until a moment; ``hash`` is SHA-256 of the
-    random value in the address."""
+    random value in the address; ``authorisation_id`` what it stands under, for an authority."""
 
     hash: bytes
     communication_id: str
@@ -63,6 +85,7 @@ class PlaybackGrant:
     purpose: str
     opened_entry: str
     expires_at: datetime
+    authorisation_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

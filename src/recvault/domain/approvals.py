@@ -29,7 +29,6 @@ class ProposalKind(StrEnum):
     GRANT_ROLES = "grant-roles"
     BREAK_GLASS = "break-glass"
     DISCLOSURE = "disclosure"
-    BULK_EXPORT = "bulk-export"
 
 
 DELAYS: Mapping[ProposalKind, timedelta] = {ProposalKind.GRANT_ROLES: timedelta(hours=24)}

@@ -313,7 +313,7 @@ class Seen:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchQuery:
     """Filters of a search; None means any. ``after`` is the keyset position (started_at, id) of the last row seen;
-    rows come newest first. ``limit`` rows at most."""
+    rows come newest first. ``limit`` rows at most; ``ids`` are those that it may find at all."""
 
     customer_id: str | None = None
     contact_point_ids: tuple[str, ...] | None = None
@@ -330,6 +330,7 @@ class SearchQuery:
     state: State | None = State.STORED
     needs_attention: bool | None = None
     unmatched: bool | None = None
+    ids: frozenset[str] | None = None
     after: tuple[datetime, str] | None = None
     limit: int = 50
 

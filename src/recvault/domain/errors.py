@@ -40,6 +40,12 @@ class NotAuthenticated(RecvaultError):
     code = "not-authenticated"
 
 
+class CertificateRequired(NotAuthenticated):
+    """The token is right, and its source also has to show one of its client certificates (RFC 8705, 3, in spirit)."""
+
+    code = "certificate-required"
+
+
 class TooManyAttempts(RecvaultError):
     """Too many wrong passwords or codes; ``wait``: how long nothing more is tried."""
 

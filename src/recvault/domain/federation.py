@@ -41,6 +41,8 @@ class Reason(StrEnum):
     NAME_UNFIT = "name-unfit"
     """The issuer gives no sign-in name, or one of a form that accounts do not have."""
     CLOSED = "closed"
+    GROUPS_ELSEWHERE = "groups-elsewhere"
+    """The issuer does not say in which groups the person is, but where that could be asked: they are too many."""
 
 
 _SENTENCES = {
@@ -53,6 +55,8 @@ _SENTENCES = {
     Reason.NAME_TAKEN: "an account of your name exists and is not linked to yours; ask the administrator to link it",
     Reason.NAME_UNFIT: "the sign-in service gives no name that can be used here; ask the administrator",
     Reason.CLOSED: "this account is closed",
+    Reason.GROUPS_ELSEWHERE: "the sign-in service did not say which groups you are in, because they are too many; ask the "
+    "administrator to let it send only those that are meant for the archive",
 }
 
 
@@ -117,6 +121,7 @@ class Claims:
     name: str | None = None
     display_name: str | None = None
     groups: frozenset[str] = frozenset()
+    groups_elsewhere: bool = False
     email: str | None = None
     amr: frozenset[str] = frozenset()
     acr: str | None = None
@@ -135,6 +140,10 @@ class Logout:
 
     key: bytes | None
     sid: bytes | None
+    token: bytes = b""
+    """SHA-256 of issuer and the token's own id (``jti``): it counts once."""
+    until: datetime | None = None
+    """From when on the token would be refused for its age."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +157,8 @@ class Pending:
     onward: str
     created_at: datetime
     expires_at: datetime
+    network: bytes | None = None
+    """A keyed hash of the network that it was begun from."""
 
     def __post_init__(self) -> None:
         for name in ("created_at", "expires_at"):
@@ -227,7 +238,10 @@ def key_of(text: str) -> bytes:
 
 
 def require_admitted(rules: IssuerRules, claims: Claims) -> None:
-    """Returns when the person belongs to those who may come in; FederationRefused otherwise."""
+    """Returns when the person belongs to those who may come in; FederationRefused otherwise, and when the rules ask for groups
+    that the issuer did not tell: none told is not the same as none."""
+    if claims.groups_elsewhere and (rules.grants or rules.teams or rules.required_group):
+        raise FederationRefused(Reason.GROUPS_ELSEWHERE)
     if rules.required_group and rules.required_group not in claims.groups:
         raise FederationRefused(Reason.NOT_ADMITTED)
     _, at, domain = (claims.email or "").rpartition("@")

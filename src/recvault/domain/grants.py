@@ -13,6 +13,7 @@ from typing import Any
 
 from recvault.domain.access import NEEDS_APPROVAL, Grant, Role, Scope, ScopeKind
 from recvault.domain.approvals import ProposalKind
+from recvault.domain.coverage import Coverage
 from recvault.domain.errors import InvalidInput
 from recvault.domain.ids import require_aware
 
@@ -28,7 +29,8 @@ VALUES_MAXIMUM = 100
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Authorisation:
     """What two people let one account do until a moment: ``id`` is the proposal's; ``holder`` an account; ``subject`` what it
-    is about (a reference of a disclosure or export, the role of a break-glass access)."""
+    is about (a reference of a disclosure, the role of a break-glass access); ``covers`` the communications that it opens, None
+    for what opens none by itself."""
 
     id: str
     kind: ProposalKind
@@ -38,6 +40,7 @@ class Authorisation:
     issued_at: datetime
     valid_until: datetime
     ended_at: datetime | None = None
+    covers: Coverage | None = None
 
     def __post_init__(self) -> None:
         for name in ("issued_at", "valid_until"):

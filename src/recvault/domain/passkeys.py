@@ -87,7 +87,8 @@ class Passkey:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Challenge:
     """A question that waits for its answer. ``binding`` is the session's id, or before there is one the hash of a value in
-    this browser's cookie; ``about`` and ``nonce`` name the act of an approval."""
+    this browser's cookie; ``about`` and ``nonce`` name the act of an approval; ``network`` is a keyed hash of the network of a
+    stranger who asked, None for a person who is known."""
 
     challenge: bytes
     use: Use
@@ -96,6 +97,7 @@ class Challenge:
     expires_at: datetime
     about: str | None = None
     nonce: bytes | None = None
+    network: bytes | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "expires_at", require_aware(self.expires_at, "expires_at"))

@@ -68,6 +68,7 @@ API: Mapping[str, Door] = {
     "POST /v1/communications": _SOURCE,
     "POST /v1/communications/search": _role(Action.SEARCH),
     "GET /v1/communications/{communication_id}": _each(Action.VIEW),
+    "POST /v1/communications/{communication_id}/view": _each(Action.VIEW),
     "POST /v1/communications/{communication_id}/open": _each(Action.OPEN),
     "POST /v1/communications/{communication_id}/do-not-keep": _each(Action.DO_NOT_KEEP),
     "POST /v1/communications/{communication_id}/keep-after-all": _each(Action.DO_NOT_KEEP),
@@ -113,7 +114,8 @@ API: Mapping[str, Door] = {
     "PUT /v1/accounts/{account_id}/roles": _role(Action.ROLE_GRANT),
     "POST /v1/break-glass": _role(Action.BREAK_GLASS),
     "POST /v1/disclosures": _role(Action.DISCLOSE),
-    "POST /v1/bulk-exports": _role(Action.BULK_EXPORT),
+    "POST /v1/disclosures/{authorisation_id}/end": _role(Action.DISCLOSE),
+    "GET /v1/disclosures": _role(Action.DISCLOSE),
     "GET /v1/access-review": _role(Action.ACCESS_REVIEW),
     "POST /v1/access-review/confirm": _role(Action.ACCESS_CONFIRM),
     "POST /v1/session/factor": _ANYBODY,  # shows the half-open session itself
@@ -161,6 +163,9 @@ DESK: Mapping[str, Door] = {
     "GET /approvals/{proposal_id}": _role(Action.APPROVAL_LIST),
     "POST /approvals/{proposal_id}/approve": _role(Action.APPROVAL_DECIDE),
     "POST /approvals/{proposal_id}/answer": _role(Action.APPROVAL_DECIDE),
+    "GET /disclosures": _role(Action.DISCLOSE),
+    "POST /disclosures": _role(Action.DISCLOSE),
+    "POST /disclosures/{authorisation_id}/end": _role(Action.DISCLOSE),
     "GET /review": _role(Action.ACCESS_REVIEW),
     "POST /review": _role(Action.ACCESS_CONFIRM),
     # The way in: a password, a passkey, an issuer; what they are shown they check themselves.

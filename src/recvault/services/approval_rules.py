@@ -27,7 +27,6 @@ PROPOSING: Mapping[ProposalKind, Action] = {
     ProposalKind.GRANT_ROLES: Action.ROLE_GRANT,
     ProposalKind.BREAK_GLASS: Action.BREAK_GLASS,
     ProposalKind.DISCLOSURE: Action.DISCLOSE,
-    ProposalKind.BULK_EXPORT: Action.BULK_EXPORT,
 }
 """The act that a proposer's role must grant."""
 

@@ -25,9 +25,11 @@ from recvault.domain.passkeys import (
     user_handle,
 )
 from recvault.domain.ports.database import Database, UnitOfWork
+from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.passkeys import Authenticators
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.services.audit_log import AuditLog
+from recvault.services.throttle import network_mark
 
 UNKNOWN = "system:passkeys"
 """Stands in the log for whoever answered with a passkey that nobody registered."""
@@ -37,9 +39,17 @@ class Ceremonies:
     """Asks, and checks answers."""
 
     def __init__(
-        self, *, database: Database, audit: AuditLog, clock: Clock, entropy: Entropy, authenticators: Authenticators
+        self,
+        *,
+        database: Database,
+        keyring: Keyring,
+        audit: AuditLog,
+        clock: Clock,
+        entropy: Entropy,
+        authenticators: Authenticators,
     ) -> None:
         self._database = database
+        self._keyring = keyring
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
@@ -49,7 +59,19 @@ class Ceremonies:
         """A challenge, or a nonce."""
         return self._entropy.bytes(CHALLENGE_BYTES)
 
-    def ask(self, use: Use, *, binding: str, user_id: str | None, act: tuple[str, bytes, bytes] | None = None) -> bytes:
+    def ask_stranger(self, *, binding: str, address: str | None) -> bytes:
+        """A challenge for whoever wants in from this network address."""
+        return self.ask(Use.SIGN_IN, binding=binding, user_id=None, network=network_mark(self._keyring, address))
+
+    def ask(
+        self,
+        use: Use,
+        *,
+        binding: str,
+        user_id: str | None,
+        act: tuple[str, bytes, bytes] | None = None,
+        network: bytes | None = None,
+    ) -> bytes:
         """Keeps a challenge until it is answered; returns it. ``act``: an approval's proposal, nonce and challenge."""
         now = self._clock.now()
         about, nonce, challenge = act or (None, None, self.random())
@@ -61,6 +83,7 @@ class Ceremonies:
             expires_at=now + CHALLENGE_LIFE,
             about=about,
             nonce=nonce,
+            network=network,
         )
         with self._database.begin() as unit:
             unit.passkeys.ask(asked, now=now)

@@ -47,12 +47,14 @@ from recvault.domain.federation import (
 from recvault.domain.ids import uuid7
 from recvault.domain.ports.database import Database, UnitOfWork
 from recvault.domain.ports.federation import Issuer
+from recvault.domain.ports.keyring import Keyring
 from recvault.domain.ports.system import Clock, Entropy
 from recvault.domain.sessions import Method
 from recvault.domain.tokens import token_hash
 from recvault.services.audit_log import AuditLog
 from recvault.services.people import named, require_name
 from recvault.services.sessions import Sessions
+from recvault.services.throttle import network_mark
 
 ATTEMPT = timedelta(minutes=10)
 """How long signing in at the issuer may take."""
@@ -87,6 +89,7 @@ class Federation:
         self,
         *,
         database: Database,
+        keyring: Keyring,
         issuers: Sequence[Issuer],
         sessions: Sessions,
         audit: AuditLog,
@@ -96,6 +99,7 @@ class Federation:
         longest: timedelta,
     ) -> None:
         self._database = database
+        self._keyring = keyring
         self._issuers = {issuer.rules.name: issuer for issuer in issuers}
         self._sessions = sessions
         self._audit = audit
@@ -111,9 +115,9 @@ class Federation:
 
     # --- signing in
 
-    def start(self, name: str, *, onward: str = "", again: bool = False) -> Start:
-        """Begins. ``again``: the issuer is to ask the person for a proof, whether or not it knows the browser. NotFound for
-        an unknown issuer, IssuerUnavailable."""
+    def start(self, name: str, *, onward: str = "", again: bool = False, address: str | None = None) -> Start:
+        """Begins. ``again``: the issuer is to ask the person for a proof, whether or not it knows the browser;
+        ``address``: the network address of who asks. NotFound for an unknown issuer, IssuerUnavailable."""
         issuer = self._issuer(name)
         state, browser = self._secret(), self._secret()
         url = issuer.authorization_url(
@@ -130,6 +134,7 @@ class Federation:
                     onward=onward,
                     created_at=now,
                     expires_at=now + ATTEMPT,
+                    network=network_mark(self._keyring, address),
                 )
             )
             unit.commit()
@@ -283,6 +288,8 @@ class Federation:
         logout = self._issuer(name).read_logout(token, self._clock.now())
         with self._database.begin() as unit:
             now = self._clock.now()
+            if not unit.federation.remember_logout(logout.token, until=logout.until or now + _KEPT, now=now):
+                raise FederationRefused(Reason.NOT_VERIFIED)  # it was taken before: somebody says it again
             ended = [one for one in unit.federation.sessions_of(logout, name) if unit.sessions.revoke(one, now)]
             for one in ended:
                 self._audit.record(unit, actor=f"oidc:{name}", act=Act.SIGNED_OUT, target=one)

@@ -161,10 +161,10 @@ class Passkeys:
 
     # --- signing in
 
-    def begin_sign_in(self, binding: str) -> Mapping[str, object]:
-        """Options for the browser of whoever wants in; ``binding`` is the hash of a value in this browser's cookie. The same
-        for everybody: nothing tells which names exist."""
-        return self._ceremonies.request(self._ceremonies.ask(Use.SIGN_IN, binding=binding, user_id=None), ())
+    def begin_sign_in(self, binding: str, *, address: str | None = None) -> Mapping[str, object]:
+        """Options for the browser of whoever wants in from this network address; ``binding`` is the hash of a value in this
+        browser's cookie. The same for everybody: nothing tells which names exist."""
+        return self._ceremonies.request(self._ceremonies.ask_stranger(binding=binding, address=address), ())
 
     def sign_in(self, answer: Answer, *, binding: str, label: str) -> Entered:
         """A session of the passkey's owner; PasskeyRefused when the answer does not hold, NotAuthenticated for a closed

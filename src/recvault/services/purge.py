@@ -42,6 +42,9 @@ from recvault.services.remains import Remains
 from recvault.services.retention import Retention
 from recvault.services.shredding import ACTOR, Shredded, Shredder
 
+FIRST = 250
+"""Rows in a run's first batch, at most: while they are shredded the store waits, and from then on it has work."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PurgeLimits:
@@ -151,20 +154,20 @@ class Purge:
         """Batch after batch. While the store deletes one batch's objects, the next is being shredded: they share no item,
         and each is certified only after its own look."""
         before: _Underway | None = None
-        more = True
+        more, limit = True, min(FIRST, self._limits.batch)
         with ThreadPoolExecutor(1, thread_name_prefix="purge-store") as aside:
             while more or before is not None:
                 try:
-                    work = self._begin(worker, report, aside) if more else None
+                    work = self._begin(worker, report, aside, limit) if more else None
                 except RecvaultError:
                     if before is not None:
                         self._finish(before, worker, report)
                     raise
                 if before is not None:
                     self._finish(before, worker, report, also=work)
-                before, more = work, work is not None and work.full
+                before, more, limit = work, work is not None and work.full, self._limits.batch
 
-    def _begin(self, worker: str, report: PurgeReport, aside: ThreadPoolExecutor) -> _Underway | None:
+    def _begin(self, worker: str, report: PurgeReport, aside: ThreadPoolExecutor, limit: int) -> _Underway | None:
         """Steps 1 to 3, and 4 and 5 on the way; None when nothing was due any more, or when destruction is off now. What is
         due is judged by the one reading of the clock that was compared with the others: a clock that jumps during a night
         destroys nothing."""
@@ -174,9 +177,7 @@ class Purge:
             return None
         lease_until = now + self._limits.lease
         with self._database.begin() as unit:  # 1
-            claimed = unit.communications.claim_due(
-                now=now, limit=self._limits.batch, worker=worker, lease_until=lease_until
-            )
+            claimed = unit.communications.claim_due(now=now, limit=limit, worker=worker, lease_until=lease_until)
             unit.commit()
         if not claimed:
             return None
@@ -193,7 +194,7 @@ class Purge:
             tombstones={item.communication_id: item for item in done.tombstones},
             erased=erased,
             leased_at=now,
-            full=len(claimed) == self._limits.batch,
+            full=len(claimed) == limit,
         )
 
     def _shred(self, items: Sequence[DueItem], worker: str, report: PurgeReport, agreed: datetime) -> Shredded:

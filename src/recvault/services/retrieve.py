@@ -19,14 +19,12 @@ from threading import Lock
 
 from recvault.domain.access import Action, Actor, Role, Subject, decide, sees_customer_masked, visible_sets
 from recvault.domain.accounts import PlaybackGrant
-from recvault.domain.approvals import ProposalKind
 from recvault.domain.audit import Act
 from recvault.domain.communication import Communication, SearchQuery
 from recvault.domain.errors import (
     DatabaseUnavailable,
     Destroyed,
     Forbidden,
-    InvalidInput,
     LimitReached,
     NotFound,
     Tampered,
@@ -39,8 +37,7 @@ from recvault.sealing.fields import open_fields
 from recvault.sealing.manifest import Manifest, StreamEntry, open_manifest
 from recvault.sealing.ranges import RangeReader
 from recvault.services.audit_log import AuditLog
-from recvault.services.authorisations import Authorisations
-from recvault.services.case_references import checked_case
+from recvault.services.grounds import AccessRefused, AccessRules, Grounds
 from recvault.services.listening_limits import ListeningLimits
 from recvault.services.period_keys import PeriodKeys
 from recvault.services.sealed_fields import masked
@@ -48,19 +45,6 @@ from recvault.services.streams import ORIGINAL, Streams
 
 SEARCH_LIMIT = 200
 """Rows a page at most."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AccessRules:
-    """What the configuration decides about opening: how a verifier says why, how long a grant lives, masking;
-    ``request_pattern`` is the form of a data subject's request (None: that of any reference)."""
-
-    grant_life: timedelta = timedelta(minutes=15)
-    case_required: bool = False
-    case_pattern: str | None = None
-    request_pattern: str | None = None
-    reasons: frozenset[str] = frozenset({"complaint", "order", "billing", "quality", "other"})
-    mask_for_trainers: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +148,7 @@ class Retrieval:
         entropy: Entropy,
         rules: AccessRules,
         limits: ListeningLimits,
-        authorisations: Authorisations,
+        grounds: Grounds,
     ) -> None:
         self._database = database
         self._streams = streams
@@ -174,14 +158,19 @@ class Retrieval:
         self._entropy = entropy
         self._rules = rules
         self._limits = limits
-        self._authorisations = authorisations
+        self._grounds = grounds
 
     # --- the index
 
-    def search(self, actor: Actor, query: SearchQuery, purpose: Purpose | None = None) -> list[Communication]:
-        """What the actor may see of what the query asks, newest first; at most ``query.limit`` rows."""
+    def search(
+        self, actor: Actor, query: SearchQuery, purpose: Purpose | None = None, *, reference: str | None = None
+    ) -> list[Communication]:
+        """What the actor may see of what the query asks, newest first; at most ``query.limit`` rows. ``reference`` names the
+        request of a data subject or the authorisation that it is for; without a purpose it is for neither."""
         now = self._clock.now()
         visible = visible_sets(actor, purpose, now)
+        if purpose is None:
+            visible = tuple(one for one in visible if one.purpose is not None)
         if not visible:
             raise Forbidden(
                 "searching needs a role that covers the purpose; choose another purpose or ask for the role"
@@ -189,6 +178,7 @@ class Retrieval:
         query = replace(query, limit=max(1, min(query.limit, SEARCH_LIMIT)))
         with self._traced(self._database.begin()) as unit:
             self._limits.look(unit, actor, now)
+            query, ground = self._grounds.searching(unit, actor, query, purpose, reference)
             rows = unit.communications.search(query, visible, now)
             self._audit.record(
                 unit,
@@ -196,19 +186,22 @@ class Retrieval:
                 act=Act.SEARCHED,
                 target=query.customer_id,
                 purpose=purpose,
-                detail={"rows": len(rows)},
+                detail={"rows": len(rows), **ground.detail},
             )
             unit.commit()
         return rows
 
-    def view(self, actor: Actor, communication_id: str, purpose: Purpose) -> View:
+    def view(self, actor: Actor, communication_id: str, purpose: Purpose, *, reference: str | None = None) -> View:
         """The row and its readable fields; leaves a trace like opening does."""
         now = self._clock.now()
         with self._traced(self._database.begin()) as unit:
             row = self._allowed(unit, actor, Action.VIEW, communication_id, purpose, now)
+            ground = self._grounds.viewing(unit, actor, row, purpose, reference)
             self._limits.look(unit, actor, now)
             holds = unit.holds.covering([row.id]).get(row.id, ())
-            self._audit.record(unit, actor=actor.id, act=Act.VIEWED, target=row.id, purpose=purpose)
+            self._audit.record(
+                unit, actor=actor.id, act=Act.VIEWED, target=row.id, purpose=purpose, detail=ground.detail
+            )
             unit.commit()
         hide = self._rules.mask_for_trainers and sees_customer_masked(actor, purpose, now)
         fields = self._fields(row)
@@ -230,7 +223,7 @@ class Retrieval:
         secret = base64.urlsafe_b64encode(self._entropy.bytes(32)).decode().rstrip("=")
         with self._traced(self._database.begin()) as unit:
             row = self._allowed(unit, actor, Action.OPEN, communication_id, purpose, now)
-            why = self._require_why(unit, actor, purpose, case_ref, reason)
+            ground = self._grounds.opening(unit, actor, row, purpose, case_ref, reason)
             self._limits.opening(unit, actor, purpose, row.customer_id, now)
             entry = self._audit.record(
                 unit,
@@ -238,7 +231,7 @@ class Retrieval:
                 act=Act.OPENED,
                 target=row.id,
                 purpose=purpose,
-                detail=why,
+                detail=ground.detail,
             )
             grant = PlaybackGrant(
                 hash=token_hash(secret),
@@ -247,6 +240,7 @@ class Retrieval:
                 purpose=purpose,
                 opened_entry=entry,
                 expires_at=now + self._rules.grant_life,
+                authorisation_id=ground.authorisation_id,
             )
             unit.accounts.add_playback(grant)
             unit.commit()
@@ -267,6 +261,7 @@ class Retrieval:
             if grant is None or grant.expires_at <= now or grant.actor_id != actor.id:
                 raise NotFound("this playback has ended; open the communication again")
             row = self._allowed(unit, actor, Action.OPEN, grant.communication_id, Purpose(grant.purpose), now)
+            self._grounds.playing(unit, actor, row, grant)
         manifest = self._manifest(row)
         return Playback(communication=row, grant=grant, manifest=manifest, stream=manifest.stream(ORIGINAL))
 
@@ -339,30 +334,6 @@ class Retrieval:
             self._audit.note(actor=refusal.person, act=Act.LIMIT_REACHED)
             raise
 
-    def _require_why(
-        self, unit: UnitOfWork, actor: Actor, purpose: Purpose, case_ref: str | None, reason: str | None
-    ) -> dict[str, object]:
-        """What the log is to know of why: a case reference, or a reason from the list; for a data subject's request its
-        reference, for an authority the authorisation that two people gave."""
-        if purpose is Purpose.AUTHORITY:
-            given = self._authorisations.require(unit, actor, ProposalKind.DISCLOSURE, case_ref or "")
-            return {"authorisation": given.id}
-        if purpose is Purpose.REQUEST:
-            if not case_ref:
-                raise InvalidInput("opening for a data subject's request needs the reference of the request")
-            return {"case": checked_case(case_ref, self._rules.request_pattern)}
-        if case_ref:
-            return {"case": checked_case(case_ref, self._rules.case_pattern)}
-        if purpose is Purpose.VERIFICATION:
-            if self._rules.case_required:
-                raise InvalidInput("opening for verification needs a case reference here")
-            if reason not in self._rules.reasons:
-                choices = ", ".join(sorted(self._rules.reasons))
-                raise InvalidInput(
-                    f"opening for verification needs a case reference or one of these reasons: {choices}"
-                )
-        return {"reason": reason if reason in self._rules.reasons else "none"}
-
     def _manifest(self, row: Communication) -> Manifest:
         if row.sealed_manifest is None:
             raise Destroyed("this communication has been destroyed")
@@ -382,15 +353,3 @@ class Retrieval:
             return None
         name = self._fields(row).get("filename")
         return name if isinstance(name, str) else None
-
-
-class AccessRefused(Forbidden):
-    """A refused look at one communication; carries what the audit log is to know of it."""
-
-    def __init__(self, *, actor_id: str, communication_id: str, action: Action, purpose: Purpose, reason: str) -> None:
-        super().__init__(f"this is not open to you for this purpose ({reason})")
-        self.actor_id = actor_id
-        self.communication_id = communication_id
-        self.action = action
-        self.purpose = purpose
-        self.reason = reason

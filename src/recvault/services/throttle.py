@@ -184,6 +184,11 @@ class Throttle:
         return self._keyring.mac(KEY, b"device " + data + account)
 
 
+def network_mark(keyring: Keyring, address: str | None) -> bytes:
+    """A keyed hash of the network that a stranger asks from, for counting what waits there (``domain.waiting``)."""
+    return keyring.mac(KEY, f"waiting {network_of(address)}".encode())[:16]
+
+
 def network_of(address: str | None) -> str:
     """The network that a client is counted by: its /24 (IPv4) or /48 (IPv6); ``here`` where there is no address."""
     try:

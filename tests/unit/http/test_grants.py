@@ -80,10 +80,54 @@ def test_what_two_people_give(ask: Asked) -> None:
     assert (asked.status_code, asked.json()["kind"]) == (202, "break-glass")
     assert ask(Role.PRIVACY_HANDLER, "POST", "/v1/break-glass", form | {"hours": 13}).status_code == 422
     form = {"reference": "POL-7", "statute": "an Act", "reason": "ordered"}
-    asked = ask(Role.PRIVACY_HANDLER, "POST", "/v1/disclosures", form)
+    assert ask(Role.PRIVACY_HANDLER, "POST", "/v1/disclosures", form).status_code == 422
+    call = ask.world.store("call-1").id
+    asked = ask(Role.PRIVACY_HANDLER, "POST", "/v1/disclosures", form | {"communications": [call]})
     assert (asked.status_code, asked.json()["subject"]) == (202, "POL-7")
-    asked = ask(Role.PRIVACY_HANDLER, "POST", "/v1/bulk-exports", {"reference": "AUDIT-7", "reason": "audit"})
-    assert (asked.status_code, asked.json()["kind"]) == (202, "bulk-export")
+
+
+def test_a_disclosure_from_asking_to_its_end(ask: Asked) -> None:
+    world, call = ask.world, ask.world.store("call-1").id
+    form = {"reference": "POL-7", "statute": "an Act", "reason": "ordered", "communications": [call]}
+    given = ask(Role.PRIVACY_HANDLER, "POST", "/v1/disclosures", form).json()["id"]
+    body = {"purpose": "authority", "reference": given}
+    assert ask(Role.PRIVACY_HANDLER, "POST", "/v1/communications/search", body).status_code == 403
+    world.archive.approvals.approve(world.actor(Role.APPROVER), given)
+    found = ask(Role.PRIVACY_HANDLER, "POST", "/v1/communications/search", body).json()["rows"]
+    assert [row["id"] for row in found] == [call]
+    assert ask(Role.PRIVACY_HANDLER, "GET", f"/v1/communications/{call}?purpose=authority").status_code == 403
+    assert ask(Role.PRIVACY_HANDLER, "POST", f"/v1/communications/{call}/view", body).json()["id"] == call
+    opening = {"purpose": "authority", "case_ref": given}
+    played = ask(Role.PRIVACY_HANDLER, "POST", f"/v1/communications/{call}/open", opening).json()["playback"]
+    assert ask(Role.PRIVACY_HANDLER, "GET", played).status_code == 200
+    assert ask(Role.PRIVACY_HANDLER, "POST", f"/v1/disclosures/{given}/end", {}).status_code == 204
+    refused = ask(Role.PRIVACY_HANDLER, "GET", played)
+    assert (refused.status_code, refused.json()["reason"]) == (403, "not-authorised")
+    (row,) = ask(Role.PRIVACY_HANDLER, "GET", "/v1/disclosures").json()["rows"]
+    assert row["id"] == given and row["ended_at"] and row["covers"] == {"communications": [call]}
+    assert ask(Role.PRIVACY_HANDLER, "POST", "/v1/disclosures/none/end", {}).status_code == 404
+
+
+def test_a_disclosure_at_the_desk(ask: Asked) -> None:
+    world, call, handler = ask.world, ask.world.store("call-1").id, Role.PRIVACY_HANDLER
+    form = {"reference": "POL-7", "statute": "an Act", "reason": "ordered"}
+    unclear = ask.form(handler, "/disclosures?lang=en", form)
+    assert unclear.status_code == 422 and "Name what it covers" in unclear.text and "POL-7" in unclear.text
+    assert ask.form(handler, "/disclosures", form | {"customer": "none"}).status_code == 422
+    assert ask.form(handler, "/disclosures", form | {"communications": call}).status_code == 303
+    (proposal,) = world.archive.approvals.open()
+    assert "an Act" in ask(handler, "GET", "/disclosures").text
+    world.archive.approvals.approve(world.actor(Role.APPROVER), proposal.id)
+    under = {"purpose": "authority", "reference": proposal.id}
+    assert f"/communications/{call}" in ask.form(handler, "/search", under).text
+    asked = ask(handler, "GET", f"/communications/{call}?purpose=authority&lang=en")
+    assert asked.status_code == 422 and "under a disclosure" in asked.text and "CASE" not in asked.text
+    assert ask.form(handler, f"/communications/{call}", under | {"reference": "POL-7"}).status_code == 403
+    assert ask.form(handler, f"/communications/{call}", under).status_code == 200
+    assert ask.form(handler, f"/communications/{call}/open", under).status_code == 200
+    assert ask.form(handler, f"/disclosures/{proposal.id}/end", {}).status_code == 303
+    assert ask.form(handler, "/search", under).status_code == 403
+    assert ask(Role.VERIFIER, "GET", "/disclosures").status_code == 403
 
 
 def test_enough_for_one_hour(ask: Asked) -> None:

@@ -56,7 +56,8 @@ def test_nothing_is_destroyed(world: World) -> None:
     with pytest.raises(RecvaultError):
         world.archive.purge.run("worker")
     on_the_database(world, "DROP TRIGGER no_entries")
-    (row,) = world.archive.retrieval.search(world.actor(Role.PRIVACY_HANDLER), SearchQuery(), Purpose.REQUEST)
+    handler = world.actor(Role.PRIVACY_HANDLER)
+    (row,) = world.archive.retrieval.search(handler, SearchQuery(), Purpose.REQUEST, reference="REQ-1")
     assert row.id == stored
     world.later(hours=2)  # the lease of the run that broke off
     assert world.archive.purge.run("worker").destroyed == [stored]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -20,6 +22,7 @@ from recvault.domain.errors import (
 from recvault.domain.notices import AlarmCode
 from recvault.domain.passkeys import PER_PERSON, PasskeyRefused, Use
 from recvault.domain.sessions import Method
+from recvault.domain.waiting import PER_NETWORK
 from recvault.services import alarms
 from tests.support.archives import World
 from tests.support.authenticator import Authenticator, decode, encode
@@ -48,6 +51,20 @@ def test_enrolled_it_opens_a_session_without_name_or_password(shared: World) -> 
     assert (found.user.id, found.session.methods) == (who.id, frozenset({Method.PASSKEY}))
     (kept,) = shared.archive.passkeys.of(who.id)
     assert (kept.sign_count, kept.last_used_at) == (device.count, shared.clock.now())
+
+
+def test_whoever_asks_without_end_displaces_only_their_own_questions(shared: World) -> None:
+    device = enrolled(shared, person(shared, "kaukainen", Role.VERIFIER))
+    ours = shared.archive.passkeys.begin_sign_in(HERE, address="198.51.100.7")
+    theirs = []
+    for number in range(PER_NETWORK + 1):
+        shared.clock.advance(timedelta(seconds=1))
+        theirs.append(shared.archive.passkeys.begin_sign_in("b", address=f"192.0.2.{number}"))
+    answer = device.get(ours)
+    assert shared.archive.passkeys.sign_in(answer, binding=HERE, label="").secret
+    for options, good in ((theirs[0], False), (theirs[1], True)):
+        with nullcontext() if good else pytest.raises(PasskeyRefused, match="never asked for"):
+            shared.archive.passkeys.sign_in(device.get(options), binding="b", label="")
 
 
 def test_options_tell_nothing_of_who_exists_and_name_nobody(shared: World) -> None:

@@ -26,6 +26,7 @@ from recvault.domain.ids import uuid7
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.ports.objects import DeleteFailure, ObjectVersion
 from recvault.domain.purpose import Purpose
+from recvault.services import purge
 from tests.contract.database_kit import Aside
 from tests.support.archives import Parts, World, configuration, make_world, memory_parts
 from tests.support.certificates import verified
@@ -98,6 +99,15 @@ def test_the_next_batch_is_shredded_while_the_store_deletes_the_last() -> None:
     assert sorted(run.join().destroyed) == ids
     kinds = [kind for kind, _ in entries(parts, *DESTRUCTION)]
     assert kinds.count(LedgerKind.INTENT) == kinds.count(LedgerKind.DONE) == 3
+
+
+def test_a_run_begins_with_a_small_batch_so_that_the_store_has_work_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purge, "FIRST", 2)
+    world, parts, _ = made(PURGE__BATCH_SIZE="3")
+    ids = due(world, 6)
+    assert sorted(world.archive.purge.run("worker-1").destroyed) == ids
+    sizes = [len(items) for _, items in entries(parts, LedgerKind.INTENT)]
+    assert sizes == [2, 3, 1]
     assert {verified(world.archive, one)["item"] for one in ids} == set(ids)
 
 

@@ -19,6 +19,7 @@ from recvault.adapters.database.tables_access import access_reviews, authorisati
 from recvault.adapters.database.tables_register import tokens
 from recvault.adapters.database.types import Moment
 from recvault.domain.approvals import ProposalKind
+from recvault.domain.coverage import read_coverage
 from recvault.domain.grants import Authorisation
 from recvault.domain.listening import Counted, Day, day_of
 from recvault.domain.ports.database.grants import Confirmation
@@ -111,7 +112,9 @@ class SqlAuthorisations:
 
     def add(self, authorisation: Authorisation) -> None:
         """See the port."""
-        self._session.insert(authorisations, asdict(authorisation) | {"kind": authorisation.kind.value})
+        covers = None if authorisation.covers is None else authorisation.covers.written()
+        row = asdict(authorisation) | {"kind": authorisation.kind.value, "covers": covers}
+        self._session.insert(authorisations, row)
 
     def get(self, authorisation_id: str) -> Authorisation:
         """See the port."""
@@ -170,4 +173,5 @@ class SqlReviews:
 def _authorisation(row: Row[Any]) -> Authorisation:
     values = dict(row._mapping)
     values["kind"] = ProposalKind(values["kind"])
+    values["covers"] = None if values["covers"] is None else read_coverage(values["covers"])
     return Authorisation(**values)

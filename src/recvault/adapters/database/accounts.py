@@ -1,4 +1,4 @@
-"""Sources, people, playback grants, releases to trainees."""
+"""People, playback grants, releases to trainees; sources stand in ``sources``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, select, update
 
 from recvault.adapters.database.failures import missing
-from recvault.adapters.database.session import Session, batches
+from recvault.adapters.database.session import batches
+from recvault.adapters.database.sources import SourceRows
 from recvault.adapters.database.tables import (
     agents,
     playback_grants,
     releases,
     role_grant_scopes,
     role_grants,
-    sources,
     users,
 )
-from recvault.adapters.database.types import TEXT
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
-from recvault.domain.accounts import PlaybackGrant, Source, User
+from recvault.domain.accounts import PlaybackGrant, User
 
 _USER = (
     "id", "name", "display_name", "password_hash", "created_at", "language", "agent_id", "disabled_at",
@@ -30,8 +29,6 @@ _USER = (
 )  # fmt: skip
 
 # What every request asks; made once, because making a statement costs as much as running it.
-_SOURCE_BY_TOKEN = select(sources).where(sources.c.token_hash == bindparam("hash"))
-_SHARED_SOURCE = select(sources).where(sources.c.id == bindparam("source", type_=TEXT)).with_for_update(read=True)
 _PLAYBACK = select(playback_grants).where(playback_grants.c.hash == bindparam("hash"))
 _USERS: Select[Any] = select(
     *(users.c[name] for name in _USER),
@@ -51,44 +48,8 @@ _USERS: Select[Any] = select(
 )
 
 
-class SqlAccounts:
+class SqlAccounts(SourceRows):
     """Implements the port's ``Accounts``."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def add_source(self, source: Source) -> None:
-        """See the port."""
-        self._session.insert(sources, asdict(source))
-
-    def source_by_token(self, token_hash: bytes) -> Source | None:
-        """See the port."""
-        row = self._session.first(_SOURCE_BY_TOKEN, {"hash": token_hash})
-        return None if row is None else Source(**row._mapping)
-
-    def share_source(self, source_id: str) -> Source:
-        """See the port. NotFound when unknown."""
-        row = self._session.first(_SHARED_SOURCE, {"source": source_id})
-        if row is None:
-            raise missing("source")
-        return Source(**row._mapping)
-
-    def source_by_name(self, name: str) -> Source | None:
-        """See the port."""
-        row = self._session.first(select(sources).where(sources.c.name == name))
-        return None if row is None else Source(**row._mapping)
-
-    def sources(self) -> list[Source]:
-        """See the port."""
-        found = [Source(**row._mapping) for row in self._session.rows(select(sources))]
-        return sorted(found, key=lambda source: (source.name.casefold(), source.id))
-
-    def revoke_source(self, source_id: str, at: datetime) -> None:
-        """The first revocation stands. NotFound when unknown."""
-        if not self._session.change(
-            update(sources).where(sources.c.id == source_id, sources.c.revoked_at.is_(None)).values(revoked_at=at)
-        ):
-            self.share_source(source_id)
 
     def add_user(self, user: User) -> None:
         """See the port."""

@@ -14,10 +14,12 @@ from recvault.adapters.database.session import Session
 from recvault.adapters.database.tables_federation import (
     break_glass,
     federated_identities,
+    federated_logouts,
     federated_sessions,
     federated_sign_ins,
 )
 from recvault.adapters.database.tables_register import users
+from recvault.adapters.database.waiting import make_room
 from recvault.domain.access import Grant
 from recvault.domain.accounts import User
 from recvault.domain.federation import BreakGlass, FederatedSession, Identity, Logout, Pending
@@ -34,6 +36,16 @@ class SqlFederation:
     def begin(self, pending: Pending) -> None:
         """See the port."""
         self._session.change(delete(federated_sign_ins).where(federated_sign_ins.c.expires_at <= pending.created_at))
+        if pending.network is not None:
+            columns = federated_sign_ins.c
+            make_room(
+                self._session,
+                federated_sign_ins,
+                key=columns.state_hash,
+                network=columns.network,
+                until=columns.expires_at,
+                asking=pending.network,
+            )
         self._session.insert(federated_sign_ins, asdict(pending))
 
     def take(self, state_hash: bytes, *, issuer: str, browser_hash: bytes, now: datetime) -> Pending | None:
@@ -103,6 +115,14 @@ class SqlFederation:
         """See the port."""
         row = self._session.first(select(federated_sessions).where(federated_sessions.c.session_id == session_id))
         return None if row is None else FederatedSession(**row._mapping)
+
+    def remember_logout(self, token: bytes, *, until: datetime, now: datetime) -> bool:
+        """See the port. The row's key decides: of two who come at once, one meets a Conflict."""
+        self._session.change(delete(federated_logouts).where(federated_logouts.c.expires_at <= now))
+        if self._session.count(federated_logouts, federated_logouts.c.token == token):
+            return False
+        self._session.insert(federated_logouts, {"token": token, "expires_at": until})
+        return True
 
     def sessions_of(self, logout: Logout, issuer: str) -> list[str]:
         """See the port."""

@@ -11,6 +11,7 @@ from sqlalchemy import Row, delete, select, update
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.tables_passkeys import approval_assertions, passkey_challenges, passkeys
+from recvault.adapters.database.waiting import make_room
 from recvault.domain.decisions import Assertion
 from recvault.domain.passkeys import Challenge, Passkey, Signed, Use
 
@@ -71,6 +72,15 @@ class SqlPasskeys:
     def ask(self, challenge: Challenge, *, now: datetime) -> None:
         """See the port."""
         self._session.change(delete(passkey_challenges).where(_c.expires_at <= now))
+        if challenge.network is not None:
+            make_room(
+                self._session,
+                passkey_challenges,
+                key=_c.challenge,
+                network=_c.network,
+                until=_c.expires_at,
+                asking=challenge.network,
+            )
         self._session.insert(passkey_challenges, asdict(challenge) | {"use": challenge.use.value})
 
     def take(self, challenge: bytes) -> Challenge | None:

@@ -74,6 +74,8 @@ def _equalities(query: SearchQuery) -> Iterator[ColumnElement[bool]]:
 
 
 def _ranges(query: SearchQuery) -> Iterator[ColumnElement[bool]]:
+    if query.ids is not None:
+        yield _c.id.in_(sorted(query.ids))
     if query.contact_point_ids is not None:
         yield _c.contact_point_id.in_(query.contact_point_ids)
     if query.started_from is not None:

@@ -32,6 +32,7 @@ from recvault.adapters.database.tables_evidence import (
 from recvault.adapters.database.tables_federation import (
     break_glass,
     federated_identities,
+    federated_logouts,
     federated_sessions,
     federated_sign_ins,
 )
@@ -54,6 +55,7 @@ from recvault.adapters.database.tables_register import (
     role_grant_scopes,
     role_grants,
     settings,
+    source_certificates,
     sources,
     tokens,
     users,
@@ -89,6 +91,7 @@ __all__ = [
     "ending_items",
     "endings",
     "federated_identities",
+    "federated_logouts",
     "federated_sessions",
     "federated_sign_ins",
     "forecasts",
@@ -115,6 +118,7 @@ __all__ = [
     "role_grants",
     "settings",
     "sign_in_attempts",
+    "source_certificates",
     "sources",
     "streams",
     "suspensions",

@@ -6,12 +6,13 @@ back. They hold ids and numbers only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Column, Index, Integer, Named, Table, TypedColumns
 
 from recvault.adapters.database.metadata import metadata
-from recvault.adapters.database.types import TEXT, Moment
+from recvault.adapters.database.types import TEXT, CanonicalJson, Moment
 
 
 class ListeningColumns(TypedColumns):
@@ -48,6 +49,7 @@ class AuthorisationColumns(TypedColumns):
     issued_at: Named[datetime] = Column(Moment)
     valid_until: Named[datetime] = Column(Moment)
     ended_at: Named[datetime | None] = Column(Moment)
+    covers: Named[Mapping[str, object] | None] = Column(CanonicalJson, nullable=True)
 
 
 # ``id`` is the proposal's. ``kind`` is checked by the program only, as in ``proposals``.

@@ -260,6 +260,7 @@ class PlaybackColumns(TypedColumns):
     purpose: Named[str] = Column(TEXT)
     opened_entry: Named[str] = Column(TEXT)
     expires_at: Named[datetime] = Column(Moment, index=True)
+    authorisation_id: Named[str | None] = Column(TEXT)
 
 
 playback_grants = Table("playback_grants", metadata, PlaybackColumns)

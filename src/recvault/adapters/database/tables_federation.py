@@ -37,9 +37,24 @@ class FederatedSignInColumns(TypedColumns):
     onward: Named[str] = Column(TEXT)
     created_at: Named[datetime] = Column(Moment)
     expires_at: Named[datetime] = Column(Moment, index=True)
+    network: Named[bytes | None] = Column(LargeBinary)
 
 
-federated_sign_ins = Table("federated_sign_ins", metadata, FederatedSignInColumns)
+federated_sign_ins = Table(
+    "federated_sign_ins",
+    metadata,
+    FederatedSignInColumns,
+    Index("ix_federated_sign_ins_network", "network", "expires_at"),
+)
+
+
+class FederatedLogoutColumns(TypedColumns):
+    token: Named[bytes] = Column(LargeBinary, primary_key=True)
+    expires_at: Named[datetime] = Column(Moment, index=True)
+
+
+# Logout tokens that were taken, as hashes, for as long as they would be good.
+federated_logouts = Table("federated_logouts", metadata, FederatedLogoutColumns)
 
 
 class FederatedSessionColumns(TypedColumns):

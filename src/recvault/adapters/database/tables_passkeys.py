@@ -58,6 +58,7 @@ class PasskeyChallengeColumns(TypedColumns):
     expires_at: Named[datetime] = Column(Moment)
     about: Named[str | None] = Column(TEXT)
     nonce: Named[bytes | None] = Column(LargeBinary)
+    network: Named[bytes | None] = Column(LargeBinary)
 
 
 passkey_challenges = Table(
@@ -67,6 +68,7 @@ passkey_challenges = Table(
     one_of("use", Use),
     CheckConstraint("(use = 'approve') = (about IS NOT NULL AND nonce IS NOT NULL)", name="about"),
     Index("ix_passkey_challenges_expires_at", "expires_at"),
+    Index("ix_passkey_challenges_network", "network", "expires_at"),
 )
 
 

@@ -120,6 +120,16 @@ class SourceColumns(TypedColumns):
 sources = Table("sources", metadata, SourceColumns, UniqueConstraint("name"), UniqueConstraint("token_hash"))
 
 
+class SourceCertificateColumns(TypedColumns):
+    source_id: Named[str] = Column(TEXT, ForeignKey(sources.c.id, ondelete="CASCADE"), primary_key=True)
+    fingerprint: Named[bytes] = Column(LargeBinary, primary_key=True)
+    added_at: Named[datetime] = Column(Moment)
+    not_after: Named[datetime | None] = Column(Moment)
+
+
+source_certificates = Table("source_certificates", metadata, SourceCertificateColumns)
+
+
 class UserColumns(TypedColumns):
     id: Named[str] = Column(TEXT, primary_key=True)
     name: Named[str] = Column(TEXT)

@@ -21,6 +21,7 @@ from recvault.interfaces.cli.session import (
     give_token,
     table,
 )
+from recvault.interfaces.cli.source_certificates import certificate_commands, certificate_json
 
 if TYPE_CHECKING:
     from recvault.bootstrap import Archive
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from recvault.services.invitations import Issued
 
 source_commands = typer.Typer(help="Systems that send recordings.", no_args_is_help=True, rich_markup_mode=None)
+source_commands.add_typer(certificate_commands, name="certificate")
 user_commands = typer.Typer(help="People, their roles and tokens.", no_args_is_help=True, rich_markup_mode=None)
 
 _ROLE = re.compile(r"([a-z_-]+)(?::(teams|queues)=(.+))?")
@@ -97,10 +99,16 @@ def source_list(context: typer.Context, json_: Json = False) -> None:
     with archive_of(context) as archive:
         sources = archive.sources.all()
     rows = [
-        (s.name, f"{s.created_at:%Y-%m-%d}", "-" if s.revoked_at is None else f"{s.revoked_at:%Y-%m-%d}", s.id)
+        (
+            s.name,
+            f"{s.created_at:%Y-%m-%d}",
+            "-" if s.revoked_at is None else f"{s.revoked_at:%Y-%m-%d}",
+            str(len(s.certificates) or "-"),
+            s.id,
+        )
         for s in sources
     ]
-    lines = table(("name", "since", "revoked", "id"), rows)
+    lines = table(("name", "since", "revoked", "certificates", "id"), rows)
     answer({"rows": [_source_json(source) for source in sources]}, lines, as_json=json_)
 
 
@@ -117,6 +125,7 @@ def _source_json(source: Source) -> dict[str, Any]:
         "revoked_at": None if source.revoked_at is None else source.revoked_at.isoformat(),
         "notice_ref": source.notice_ref,
         "balancing_ref": source.balancing_ref,
+        "certificates": [certificate_json(one) for one in source.certificates],
     }
 
 

@@ -11,9 +11,7 @@ import platform
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,32 +19,21 @@ from recvault import __version__, bootstrap
 from recvault.bootstrap import Archive
 from recvault.config import Config, ConfigFault, load
 from recvault.domain.errors import DatabaseBehind, RecvaultError
+from recvault.interfaces.cli.doctor_findings import Finding, Grade
+from recvault.interfaces.cli.doctor_findings import bad as _bad
+from recvault.interfaces.cli.doctor_findings import good as _good
+from recvault.interfaces.cli.doctor_findings import warning as _warning
 from recvault.interfaces.cli.doctor_sign_in import sign_in_state
+from recvault.interfaces.cli.doctor_sources import source_state
 from recvault.interfaces.cli.keys import keyring_of
 from recvault.interfaces.process import core_dumps_off, no_core_dumps
+
+__all__ = ["Finding", "Grade", "examine", "look_at"]
 
 SWAPS = Path("/proc/swaps")
 NEEDED = ("cryptography", "sqlalchemy", "fastapi", "uvicorn", "minio", "psycopg", "apscheduler")
 FREE_SPACE = 1024**3
 """Bytes below which a folder store is nearly full."""
-
-
-class Grade(StrEnum):
-    """How a thing stands."""
-
-    GOOD = "good"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing that was looked at; ``mend`` says what to do when it is not good."""
-
-    part: str
-    grade: Grade
-    told: str
-    mend: str = ""
 
 
 def examine(config_file: Path | None) -> list[Finding]:
@@ -67,18 +54,6 @@ def examine(config_file: Path | None) -> list[Finding]:
             return findings + list(look_at(archive))
     except (RecvaultError, ConfigFault) as fault:
         return [*findings, _bad("archive", str(fault), "a new archive is made by 'recvault init'")]
-
-
-def _good(part: str, told: str) -> Finding:
-    return Finding(part=part, grade=Grade.GOOD, told=told)
-
-
-def _warning(part: str, told: str, mend: str) -> Finding:
-    return Finding(part=part, grade=Grade.WARNING, told=told, mend=mend)
-
-
-def _bad(part: str, told: str, mend: str) -> Finding:
-    return Finding(part=part, grade=Grade.FAULT, told=told, mend=mend)
 
 
 # --- the machine
@@ -170,6 +145,7 @@ def look_at(archive: Archive) -> Iterator[Finding]:
         _overdue,
         _brakes,
         _sign_in,
+        _sources,
         _approvals,
         _mail,
         *((_issuers,) if archive.config.oidc else ()),
@@ -373,6 +349,13 @@ def _approvals(archive: Archive) -> Finding:
 def _sign_in(archive: Archive) -> Finding:
     told, mend = sign_in_state(archive.config)
     return _warning("sign-in", told, mend) if mend else _good("sign-in", told)
+
+
+def _sources(archive: Archive) -> Finding:
+    told, mend, out = source_state(archive.sources.all(), archive.config, archive.clock.now())
+    if not mend:
+        return _good("sources", told)
+    return _bad("sources", told, mend) if out else _warning("sources", told, mend)
 
 
 def _overdue(archive: Archive) -> Finding:

@@ -17,7 +17,16 @@ import typer
 from recvault.domain.access import Grant
 from recvault.domain.errors import Forbidden, InvalidInput
 from recvault.interfaces.cli.accounts import Roles, parse_role, user_commands
-from recvault.interfaces.cli.session import OPERATOR, As, Json, actor_named, answer, archive_of, table
+from recvault.interfaces.cli.session import (
+    OPERATOR,
+    As,
+    Json,
+    actor_named,
+    answer,
+    archive_of,
+    proved_actor_named,
+    table,
+)
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -88,15 +97,18 @@ def give(archive: Archive, name: str, grants: Sequence[Grant], *, as_: str | Non
     if as_ is None or not archive.grants.needs_approval(grants):
         return archive.grants.set_on_machine(name, grants, by=OPERATOR)
     user = archive.accounts.user_named(name)
-    return archive.grants.set_roles(archive.approvals, actor_named(archive, as_), user.id, grants, reason=reason)
+    return archive.grants.set_roles(archive.approvals, proved_actor_named(archive, as_), user.id, grants, reason=reason)
 
 
 def require_asked(archive: Archive, grants: Sequence[Grant], as_: str | None, reason: str) -> None:
     """Before an account is made: Forbidden or InvalidInput when its roles take an approval that nobody asks for."""
     from recvault.services.grants import ASK
 
-    if archive.grants.needs_approval(grants) and (as_ is None or not reason.strip()):
+    if not archive.grants.needs_approval(grants):
+        return
+    if as_ is None or not reason.strip():
         raise Forbidden(ASK)
+    proved_actor_named(archive, as_)
 
 
 def grants_of(roles: Sequence[str], until: str | None, zone: ZoneInfo) -> tuple[Grant, ...]:
@@ -147,7 +159,7 @@ def break_glass(
     with archive_of(context, start=True) as archive:
         user = archive.accounts.user_named(name)
         proposal = archive.grants.propose_break_glass(
-            archive.approvals, actor_named(archive, as_), user.id, parse_role(role), hours=hours, reason=reason
+            archive.approvals, proved_actor_named(archive, as_), user.id, parse_role(role), hours=hours, reason=reason
         )
     _proposed(proposal, as_json=json_)
 
@@ -159,23 +171,29 @@ def disclosure(
     reference: Reference,
     statute: Annotated[str, typer.Option(help="The law that obliges, with its section.")],
     reason: Why,
+    communication: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="What it covers; may be given several times.")
+    ] = None,
+    customer: Annotated[str | None, typer.Option(metavar="NUMBER", help="Or: everything of this customer.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="That began then or later.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="And before this day or moment.")] = None,
     json_: Json = False,
 ) -> None:
-    """Propose a disclosure to an authority. Approved by another person, the proposal's id opens content for the purpose
-    'authority' during 7 days."""
+    """Propose a disclosure to an authority. Approved by another person, the proposal's id opens what it covers for the
+    purpose 'authority' during 7 days."""
+    from recvault.domain.coverage import Coverage
+    from recvault.interfaces.cli.recordings import customer_named, moment_of
+
     with archive_of(context, start=True) as archive:
-        proposal = archive.authorisations.propose_disclosure(
-            archive.approvals, actor_named(archive, as_), reference, statute=statute, reason=reason
+        actor = proved_actor_named(archive, as_)
+        covers = Coverage(
+            communications=frozenset(communication or ()),
+            customer_id=None if customer is None else customer_named(archive, actor, customer),
+            started_from=moment_of(archive, from_, "--from"),
+            started_until=moment_of(archive, until, "--until"),
         )
-    _proposed(proposal, as_json=json_)
-
-
-@access_commands.command("bulk-export")
-def bulk_export(context: typer.Context, as_: As, reference: Reference, reason: Why, json_: Json = False) -> None:
-    """Propose an export of many communications. Approved by another person, it may be carried out during 7 days."""
-    with archive_of(context, start=True) as archive:
-        proposal = archive.authorisations.propose_bulk_export(
-            archive.approvals, actor_named(archive, as_), reference, reason=reason
+        proposal = archive.authorisations.propose_disclosure(
+            archive.approvals, actor, reference, covers=covers, statute=statute, reason=reason
         )
     _proposed(proposal, as_json=json_)
 

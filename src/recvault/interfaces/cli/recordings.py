@@ -132,7 +132,7 @@ def _metadata_file(archive: Archive, path: Path | None) -> dict[str, Any]:
 
 def _source(archive: Archive, token_file: Path | None, name: str | None) -> Source:
     if token_file is not None and name is None:
-        return archive.sources.whose(read_file(token_file, TOKEN_LIMIT).decode("utf-8", "replace").strip())
+        return archive.sources.of_token(read_file(token_file, TOKEN_LIMIT).decode("utf-8", "replace").strip())
     if name is None or token_file is not None:
         raise typer.BadParameter("give either --source-token-file or --as-source", param_hint="--as-source")
     return source_named(archive, name)
@@ -227,6 +227,9 @@ def search(
         bool, typer.Option("--needs-attention", help="Only what a person must look at.")
     ] = False,
     unmatched: Annotated[bool, typer.Option("--unmatched", help="Only what belongs to no known customer.")] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="For request and authority: the request, or the id of the approved disclosure.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Rows of one page.")] = 50,
     after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Where the page before ended.")] = None,
     json_: Json = False,
@@ -238,7 +241,7 @@ def search(
     with archive_of(context, start=True) as archive:
         actor = actor_named(archive, as_)
         query = SearchQuery(
-            customer_id=None if customer is None else _customer(archive, actor, customer),
+            customer_id=None if customer is None else customer_named(archive, actor, customer),
             contact_point_ids=_points(archive, actor, number, address),
             agent_id=None if agent is None else _agent(archive, agent),
             team=team,
@@ -247,14 +250,14 @@ def search(
             direction=direction,
             tag=tag,
             case_ref=case,
-            started_from=_moment(archive, from_, "--from"),
-            started_until=_moment(archive, until, "--until"),
+            started_from=moment_of(archive, from_, "--from"),
+            started_until=moment_of(archive, until, "--until"),
             needs_attention=True if needs_attention else None,
             unmatched=True if unmatched else None,
             after=None if after is None else parse_cursor(after),
             limit=limit,
         )
-        rows = archive.retrieval.search(actor, query, purpose)
+        rows = archive.retrieval.search(actor, query, purpose, reference=reference)
         lines = _rows(archive, actor, query, rows, purpose)
     next_ = make_cursor(rows[-1]) if len(rows) == limit else None
     if next_ is not None:
@@ -287,7 +290,8 @@ def _rows(archive: Archive, actor: Actor, query: SearchQuery, rows: list[Communi
     )
 
 
-def _customer(archive: Archive, actor: Actor, text: str) -> str:
+def customer_named(archive: Archive, actor: Actor, text: str) -> str:
+    """The id of the one customer whose number, Y-tunnus or name it is; NotFound or Conflict otherwise."""
     exact = archive.customers.id_of_number(actor, text)
     if exact is not None:
         return exact
@@ -314,7 +318,8 @@ def _agent(archive: Archive, ref: str) -> str:
     return agent.id
 
 
-def _moment(archive: Archive, text: str | None, option: str) -> datetime | None:
+def moment_of(archive: Archive, text: str | None, option: str) -> datetime | None:
+    """The day or moment of an option; InvalidInput when it is none."""
     from recvault.intake.moments import read_day, read_moment, start_of_day
 
     if text is None:

@@ -262,7 +262,9 @@ class Walk:
         return answer.value()
 
     def _view(self, communication: str) -> Answer:
-        return self._api("paula").get(f"/v1/communications/{communication}?purpose=request")
+        return self._api("paula").post(
+            f"/v1/communications/{communication}/view", {"purpose": "request", "reference": "REQ-1"}
+        )
 
     def _store_is(self) -> str:
         store = self._archive.config.store

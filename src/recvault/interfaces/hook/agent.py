@@ -101,6 +101,7 @@ class Agent:
             url=config.url or self._enrolment.url,
             token_file=config.token_file or self._enrolment.token_file,
             ca_file=config.ca_file or self._enrolment.ca_file,
+            certificate_file=config.certificate_file or self._enrolment.certificate_file,
             **({} if connect_seconds is None else {"connect_seconds": connect_seconds}),
             **({} if answer_seconds is None else {"answer_seconds": answer_seconds}),
         )
@@ -112,7 +113,13 @@ class Agent:
             return found
         if url is None or self._config.token_file is None:
             raise ConfigurationError("this host does not know its archive; run recvault hook enrol")
-        return enrol(url=url, token_file=self._config.token_file, ca_file=self._config.ca_file, spool=self._spool)
+        return enrol(
+            url=url,
+            token_file=self._config.token_file,
+            ca_file=self._config.ca_file,
+            certificate_file=self._config.certificate_file,
+            spool=self._spool,
+        )
 
     # -- running
     # ------------------------------------------------------------------------------------------------------
@@ -168,6 +175,7 @@ class Agent:
                 url=self._config.url or known.url,
                 token_file=self._config.token_file or known.token_file,
                 ca_file=self._config.ca_file or known.ca_file,
+                certificate_file=self._config.certificate_file or known.certificate_file,
                 spool=self._spool,
             )
             self._log("info", "key", key=self._enrolment.key_id)

@@ -58,8 +58,15 @@ def judge(answer: Answer, sidecar: Sidecar | None) -> Verdict:
     if answer.status in _REFUSALS:
         return Verdict(fate=Fate.REFUSED, reason=_REFUSALS[answer.status])
     if answer.status in {401, 403}:
-        return Verdict(fate=Fate.RETRY, reason="the archive does not accept the token; put a valid one into token_file")
+        return Verdict(fate=Fate.RETRY, reason=refused_entry(answer))
     return Verdict(fate=Fate.RETRY, reason=f"the archive answered {answer.status}")
+
+
+def refused_entry(answer: Answer) -> str:
+    """Why a 401 or 403 came, and the mend."""
+    if problem_code(answer) == "certificate-required":
+        return "the archive wants this source's client certificate; name a valid one in certificate_file"
+    return "the archive does not accept the token; put a valid one into token_file"
 
 
 def _receipt(answer: Answer, sidecar: Sidecar | None) -> Verdict:

@@ -88,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     enrol.add_argument("--url", help="https://archive.example.fi")
     enrol.add_argument("--token-file", type=Path, metavar="FILE", help="holds the source's token; stays there")
     enrol.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate of the archive's authority (PEM)")
+    enrol.add_argument(
+        "--certificate-file", type=Path, metavar="FILE", help="client certificate and its key (PEM); stays there"
+    )
     status = _command(commands, "status", "what waits, what was refused, how long the key lasts", _status)
     status.add_argument("--json", action="store_true", help="for a program")
     return parser
@@ -134,6 +137,7 @@ def _settings(options: argparse.Namespace) -> HookConfig:
         url=getattr(options, "url", None),
         token_file=getattr(options, "token_file", None),
         ca_file=getattr(options, "ca_file", None),
+        certificate_file=getattr(options, "certificate_file", None),
         keep=getattr(options, "keep", False),
     )
 
@@ -203,7 +207,13 @@ def _enrol(options: argparse.Namespace) -> int:
     if config.url is None or config.token_file is None:
         raise errors.ConfigurationError("enrolling needs --url and --token-file, or both in the configuration")
     spool = Spool.create(config.spool_path())
-    done = enrol(url=config.url, token_file=config.token_file, ca_file=config.ca_file, spool=spool)
+    done = enrol(
+        url=config.url,
+        token_file=config.token_file,
+        ca_file=config.ca_file,
+        certificate_file=config.certificate_file,
+        spool=spool,
+    )
     sys.stdout.write(f"enrolled: sealing to {done.key_id} until {done.not_after:%Y-%m-%d}\n")
     return 0
 

@@ -1,14 +1,15 @@
 """HTTP towards the archive: bounded in time and memory, certificates always checked, redirects never followed.
 
 Invariants: the token is read from its file at each request and goes nowhere but to the configured address, which is
-https (or http on loopback); an answer is read up to ``ANSWER_LIMIT`` bytes. What an answer means is decided in
-``answers``, when to ask again in ``agent``.
+https (or http on loopback); it and the client certificate's key lie in files of this user's own; an answer is read up to
+``ANSWER_LIMIT`` bytes. What an answer means is decided in ``answers``, when to ask again in ``agent``.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,6 +88,7 @@ class ArchiveClient:
         url: str,
         token_file: Path,
         ca_file: Path | None,
+        certificate_file: Path | None = None,
         connect_seconds: float = CONNECT_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
@@ -94,6 +96,8 @@ class ArchiveClient:
         self._token_file = token_file
         if ca_file is not None and not ca_file.is_file():
             raise ConfigurationError("ca_file does not exist; name the certificate of the archive's authority (PEM)")
+        if certificate_file is not None:
+            require_certificate(certificate_file)
         self._pool = urllib3.PoolManager(
             num_pools=1,
             maxsize=1,
@@ -101,6 +105,7 @@ class ArchiveClient:
             timeout=urllib3.Timeout(connect=connect_seconds, read=answer_seconds),
             cert_reqs="CERT_REQUIRED",
             ca_certs=str(ca_file) if ca_file else None,
+            cert_file=str(certificate_file) if certificate_file else None,
         )
 
     def edge_key(self) -> Answer:
@@ -153,6 +158,19 @@ def read_token(path: Path) -> str:
     if not _TOKEN.fullmatch(token):
         raise TokenUnreadable("the token file holds no token; put there what recvault source add gave")
     return token
+
+
+def require_certificate(path: Path) -> None:
+    """Returns when the file holds a certificate and its key and is this user's own; ConfigurationError."""
+    mend = "put the client certificate and its key there (PEM, without a passphrase), chmod 0600"
+    try:
+        if path.stat().st_mode & 0o077:
+            raise ConfigurationError(f"certificate_file is open to other users; {mend}")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(path, password="")
+    except ssl.SSLError:
+        raise ConfigurationError(f"certificate_file holds no certificate with its key; {mend}") from None
+    except OSError as fault:
+        raise ConfigurationError(f"certificate_file cannot be read ({fault.strerror}); {mend}") from None
 
 
 def _blocks(envelope: BinaryIO, size: int, check: Callable[[], None]) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
     url = "https://archive.example.fi"        # https, or http on loopback
     token_file = "/etc/recvault/token"        # the source's token, readable by this user only
     spool = "/var/spool/recvault"
+    certificate_file = "/etc/recvault/client.pem" # client certificate and its key, where the archive asks for one
     ca_file = "/etc/recvault/ca.pem"          # only where the archive's certificate is not publicly trusted
     keep_original = false                     # true: recordings stay in clear on this host after sealing
 
@@ -21,7 +22,7 @@ from pathlib import Path
 from recvault.domain.errors import ConfigurationError
 
 DEFAULT = Path("/etc/recvault/hook.toml")
-_PATHS = ("token_file", "spool", "ca_file")
+_PATHS = ("token_file", "spool", "ca_file", "certificate_file")
 _KEYS = ("url", *_PATHS, "keep_original")
 
 
@@ -33,6 +34,7 @@ class HookConfig:
     token_file: Path | None = None
     spool: Path | None = None
     ca_file: Path | None = None
+    certificate_file: Path | None = None
     keep_original: bool = False
 
     def spool_path(self) -> Path:
@@ -70,6 +72,7 @@ def parse(values: Mapping[str, object]) -> HookConfig:
         token_file=_path(values, "token_file"),
         spool=_path(values, "spool"),
         ca_file=_path(values, "ca_file"),
+        certificate_file=_path(values, "certificate_file"),
     )
 
 
@@ -80,6 +83,7 @@ def resolve(
     token_file: Path | None = None,
     spool: Path | None = None,
     ca_file: Path | None = None,
+    certificate_file: Path | None = None,
     keep: bool = False,
 ) -> HookConfig:
     """Options over the file. Without ``config`` the default file is read where it exists, unless ``spool`` names a
@@ -93,6 +97,7 @@ def resolve(
         token_file=_absolute(token_file) or base.token_file,
         spool=_absolute(spool) or base.spool,
         ca_file=_absolute(ca_file) or base.ca_file,
+        certificate_file=_absolute(certificate_file) or base.certificate_file,
         keep_original=keep or base.keep_original,
     )
 

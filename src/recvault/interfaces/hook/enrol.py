@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from recvault.domain.errors import Forbidden, InvalidInput, RecvaultError, Unavailable
-from recvault.interfaces.hook.answers import read_object
+from recvault.interfaces.hook.answers import read_object, refused_entry
 from recvault.interfaces.hook.client import Answer, ArchiveClient, check_url
 from recvault.interfaces.hook.enrolment import Enrolment
 from recvault.interfaces.hook.spool import Spool, now
@@ -24,18 +25,22 @@ class NotAnArchive(RecvaultError):
     code = "not-an-archive"
 
 
-def enrol(*, url: str, token_file: Path, ca_file: Path | None, spool: Spool) -> Enrolment:
+def enrol(
+    *, url: str, token_file: Path, ca_file: Path | None, certificate_file: Path | None = None, spool: Spool
+) -> Enrolment:
     """Fetches the key of the archive at ``url`` and stores it, with where it came from, in ``spool``.
 
     ConfigurationError, TokenUnreadable, Unreachable, Forbidden, Unavailable, NotAnArchive: then what was there stays.
     """
-    client = ArchiveClient(url=url, token_file=token_file, ca_file=ca_file)
+    client = ArchiveClient(url=url, token_file=token_file, ca_file=ca_file, certificate_file=certificate_file)
     try:
         answer = client.edge_key()
     finally:
         client.close()
     _require_granted(answer)
-    enrolment = _read(answer, url=check_url(url), token_file=token_file, ca_file=ca_file)
+    enrolment = replace(
+        _read(answer, url=check_url(url), token_file=token_file, ca_file=ca_file), certificate_file=certificate_file
+    )
     enrolment.require_live(enrolment.fetched_at)
     enrolment.save(spool)
     return enrolment
@@ -43,7 +48,7 @@ def enrol(*, url: str, token_file: Path, ca_file: Path | None, spool: Spool) -> 
 
 def _require_granted(answer: Answer) -> None:
     if answer.status in {401, 403}:
-        raise Forbidden("the archive does not accept the token; put a valid one into token_file")
+        raise Forbidden(refused_entry(answer))
     if answer.status >= 500 or answer.status in {408, 425, 429}:
         raise Unavailable(f"the archive answered {answer.status}; try again later")
     if answer.status != 200:

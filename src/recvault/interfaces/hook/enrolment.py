@@ -32,6 +32,7 @@ class Enrolment:
     public_key: bytes
     not_after: datetime
     fetched_at: datetime
+    certificate_file: Path | None = None
 
     def __post_init__(self) -> None:
         require_aware(self.not_after, "not_after")
@@ -53,6 +54,7 @@ class Enrolment:
             "url": self.url,
             "token_file": str(self.token_file),
             "ca_file": str(self.ca_file) if self.ca_file else None,
+            "certificate_file": str(self.certificate_file) if self.certificate_file else None,
             "key_id": self.key_id,
             "public_key": base64.b64encode(self.public_key).decode(),
             "not_after": self.not_after.isoformat(),
@@ -69,6 +71,7 @@ def load(spool: Spool) -> Enrolment | None:
             url=str(value["url"]),
             token_file=Path(value["token_file"]),
             ca_file=Path(value["ca_file"]) if value["ca_file"] else None,
+            certificate_file=Path(value["certificate_file"]) if value.get("certificate_file") else None,
             key_id=str(value["key_id"]),
             public_key=base64.b64decode(value["public_key"], validate=True),
             not_after=datetime.fromisoformat(value["not_after"]),

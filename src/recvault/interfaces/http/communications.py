@@ -26,6 +26,7 @@ from recvault.interfaces.http.forms import (
     OpenForm,
     ReleaseForm,
     SearchForm,
+    ViewForm,
     communication_json,
     make_cursor,
     opened_json,
@@ -103,7 +104,7 @@ def search(form: SearchForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, 
         customer_id = archive.customers.id_of_number(actor, form.customer_number) or "no-such-customer"
     points = contact_points(archive, actor, tel=form.tel, mailto=form.mailto, handle=form.handle)
     query = form.query(customer_id=customer_id, contact_point_ids=points)
-    rows = archive.retrieval.search(actor, query, form.purpose)
+    rows = archive.retrieval.search(actor, query, form.purpose, reference=form.reference)
     return {
         "rows": [communication_json(row) for row in rows],
         "next": make_cursor(rows[-1]) if len(rows) == form.limit else None,
@@ -112,8 +113,14 @@ def search(form: SearchForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, 
 
 @router.get("/communications/{communication_id}")
 def view(communication_id: str, purpose: Purpose, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
-    """One communication as this person may see it for the purpose."""
+    """One communication as this person may see it for the purpose; what takes a reference takes the POST below."""
     return view_json(archive.retrieval.view(actor, communication_id, purpose))
+
+
+@router.post("/communications/{communication_id}/view")
+def view_for(communication_id: str, form: ViewForm, actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """The same with the reference of a data subject's request or of a disclosure, which stands in no address."""
+    return view_json(archive.retrieval.view(actor, communication_id, form.purpose, reference=form.reference))
 
 
 @router.post("/communications/{communication_id}/do-not-keep")

@@ -44,9 +44,11 @@ class FactorForm(Form):
 
 
 class SearchForm(Form):
-    """``POST /v1/communications/search``: filters by id and class; ``tel``, ``mailto`` or ``handle`` find contact points."""
+    """``POST /v1/communications/search``: filters by id and class; ``tel``, ``mailto`` or ``handle`` find contact points.
+    ``reference``: the request, or the id of the disclosure, for the purposes ``request`` and ``authority``."""
 
     purpose: Purpose
+    reference: Short | None = None
     customer_id: Short | None = None
     customer_number: Short | None = None
     tel: Short | None = None
@@ -89,6 +91,13 @@ class SearchForm(Form):
             after=None if self.cursor is None else parse_cursor(self.cursor),
             limit=self.limit,
         )
+
+
+class ViewForm(Form):
+    """``POST /v1/communications/{id}/view``: ``reference`` as for a search."""
+
+    purpose: Purpose
+    reference: Short | None = None
 
 
 class OpenForm(Form):

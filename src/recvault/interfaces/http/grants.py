@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field
 from recvault.domain.access import Action, Grant, Role, Scope, ScopeKind
 from recvault.domain.access_review import Member, Review
 from recvault.domain.accounts import User
+from recvault.domain.coverage import LISTED_MAXIMUM, Coverage
 from recvault.domain.errors import InvalidInput
 from recvault.domain.grants import VALUES_MAXIMUM, Authorisation, written
 from recvault.domain.listening import Day
@@ -59,18 +60,25 @@ class BreakGlassForm(Form):
 
 
 class DisclosureForm(Form):
-    """``POST /v1/disclosures``: ``reference`` is the authority's own, ``statute`` the law that obliges."""
+    """``POST /v1/disclosures``: ``reference`` is the authority's own, ``statute`` the law that obliges. It covers the listed
+    ``communications``, or those of ``customer_id`` that began from ``started_from`` until ``started_until``."""
 
     reference: Short
     statute: Annotated[str, Field(max_length=200)]
     reason: Words
+    communications: Annotated[list[Short], Field(default_factory=list, max_length=LISTED_MAXIMUM)]
+    customer_id: Short | None = None
+    started_from: AwareDatetime | None = None
+    started_until: AwareDatetime | None = None
 
-
-class BulkExportForm(Form):
-    """``POST /v1/bulk-exports``."""
-
-    reference: Short
-    reason: Words
+    def covers(self) -> Coverage:
+        """What it is about; InvalidInput when it names nothing, or both."""
+        return Coverage(
+            communications=frozenset(self.communications),
+            customer_id=self.customer_id or None,
+            started_from=self.started_from,
+            started_until=self.started_until,
+        )
 
 
 class ConfirmForm(Form):
@@ -110,18 +118,24 @@ def break_glass(form: BreakGlassForm, actor: ProvedActorDep, archive: ArchiveDep
 
 @router.post("/disclosures", status_code=202)
 def disclose(form: DisclosureForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
-    """Proposes a disclosure to an authority; approved, the proposal's id opens content for it during 7 days."""
+    """Proposes a disclosure to an authority; approved, the proposal's id opens what it covers during 7 days."""
     proposal = archive.authorisations.propose_disclosure(
-        archive.approvals, actor, form.reference, statute=form.statute, reason=form.reason
+        archive.approvals, actor, form.reference, covers=form.covers(), statute=form.statute, reason=form.reason
     )
     return proposal_json(proposal)
 
 
-@router.post("/bulk-exports", status_code=202)
-def export(form: BulkExportForm, actor: ProvedActorDep, archive: ArchiveDep) -> dict[str, Any]:
-    """Proposes an export of many communications; approved, it may be carried out during 7 days."""
-    proposal = archive.authorisations.propose_bulk_export(archive.approvals, actor, form.reference, reason=form.reason)
-    return proposal_json(proposal)
+@router.get("/disclosures")
+def disclosures(actor: ActorDep, archive: ArchiveDep) -> dict[str, Any]:
+    """Disclosures that were approved within 60 days, newest first."""
+    return {"rows": [authorisation_json(one) for one in archive.authorisations.disclosures(actor)]}
+
+
+@router.post("/disclosures/{authorisation_id}/end", status_code=204)
+def end_disclosure(authorisation_id: Short, actor: ActorDep, archive: ArchiveDep) -> Response:
+    """Ends a disclosure before its time; what is played under it stops at the next range."""
+    archive.authorisations.end(actor, authorisation_id)
+    return Response(status_code=204)
 
 
 @router.get("/access-review")
@@ -199,6 +213,20 @@ def _day_json(day: Day) -> dict[str, Any]:
         "opened": day.opened,
         "customers": day.customers,
         "usual": day.usual,
+    }
+
+
+def authorisation_json(one: Authorisation) -> dict[str, Any]:
+    """A disclosure that was approved: ``id`` is the reference to search, view and open under it."""
+    return {
+        "id": one.id,
+        "reference": one.subject,
+        "account": one.holder,
+        "approved_by": one.approved_by,
+        "from": one.issued_at.isoformat(),
+        "until": one.valid_until.isoformat(),
+        "ended_at": None if one.ended_at is None else one.ended_at.isoformat(),
+        "covers": None if one.covers is None else one.covers.written(),
     }
 
 

@@ -17,6 +17,7 @@ from recvault.domain.access import Actor
 from recvault.domain.accounts import Source
 from recvault.domain.errors import Forbidden, NotAuthenticated
 from recvault.domain.tokens import Prefix
+from recvault.interfaces.http.client_certificates import fingerprint_of
 from recvault.interfaces.http.doors import require_open
 from recvault.services.sessions import SignedIn
 
@@ -34,6 +35,11 @@ def archive_of(request: Request) -> Archive:
     return archive
 
 
+def address_of(request: Request) -> str | None:
+    """The network address of who asks (that of the proxy's client, where the proxy is believed)."""
+    return None if request.client is None else request.client.host
+
+
 def bearer(request: Request) -> str | None:
     """The bearer token of RFC 6750, if any."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -41,11 +47,11 @@ def bearer(request: Request) -> str | None:
 
 
 def source_of(request: Request) -> Source:
-    """The source behind the request; NotAuthenticated otherwise."""
+    """The source behind the request, by token and client certificate; NotAuthenticated otherwise."""
     token = bearer(request)
     if token is None or not token.startswith(Prefix.SOURCE):
         raise NotAuthenticated("send the source's token as 'Authorization: Bearer …'")
-    return archive_of(request).sources.whose(token)
+    return archive_of(request).sources.whose(token, certificate=fingerprint_of(request))
 
 
 def credential_of(request: Request) -> str:

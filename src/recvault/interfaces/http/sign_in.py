@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from recvault.domain.sessions import Method
 from recvault.interfaces.http.browsers import browser_of
 from recvault.interfaces.http.forms import FactorForm, SignInForm
-from recvault.interfaces.http.identity import ArchiveDep, credential_of
+from recvault.interfaces.http.identity import ArchiveDep, address_of, credential_of
 from recvault.services.sign_in import Step
 from recvault.services.throttle import Client
 
@@ -37,7 +37,7 @@ def factor(form: FactorForm, request: Request, archive: ArchiveDep) -> dict[str,
 def client_of(request: Request, device: str | None) -> Client:
     """Who tries: the address as the server sees it (that of the proxy's client, where the proxy is believed)."""
     return Client(
-        address=None if request.client is None else request.client.host,
+        address=address_of(request),
         device=device,
         label=browser_of(request.headers.get("user-agent", "")),
     )

@@ -23,7 +23,7 @@ from recvault.interfaces.web.approvals import proposed_releases
 from recvault.interfaces.web.details import field_lines
 from recvault.interfaces.web.errors import sentence
 from recvault.interfaces.web.fields import Fields, FieldsDep, Filters, parse_day, purpose_of
-from recvault.interfaces.web.pages import Page, PageDep, PageRoute, see_other
+from recvault.interfaces.web.pages import WITH_REFERENCE, Page, PageDep, PageRoute, see_other
 from recvault.interfaces.web.reading import TEXT_BYTES, Text, is_text, read_text
 from recvault.services.retrieve import Opened, View
 
@@ -58,7 +58,8 @@ def show_from_results(communication_id: str, page: PageDep, fields: FieldsDep) -
 def open_(communication_id: str, page: PageDep, fields: FieldsDep) -> Response:
     """Opens the content for the purpose, with its reason."""
     purpose = purpose_of(fields.get("purpose"), page.purposes(Action.OPEN))
-    case_ref, reason = fields.get("case_ref") or None, fields.get("reason") or None
+    named = fields.get("reference" if purpose in WITH_REFERENCE else "case_ref")
+    case_ref, reason = named or None, fields.get("reason") or None
     rules = page.archive.config.access
     try:
         if purpose is Purpose.VERIFICATION and not case_ref and reason not in rules.reasons:
@@ -129,8 +130,11 @@ def _page(
     if not purposes:
         raise Forbidden("none of your roles looks at communications")
     purpose = purpose_of(fields.get("purpose"), purposes)
+    reference = fields.get("reference", "") if purpose in WITH_REFERENCE else ""
+    if purpose in WITH_REFERENCE and not reference:
+        return _ask_reference(page, communication_id, fields, purpose, purposes)
     try:
-        view = page.archive.retrieval.view(page.actor, communication_id, purpose)
+        view = page.archive.retrieval.view(page.actor, communication_id, purpose, reference=reference or None)
     except Destroyed:
         if page.may(Action.CERTIFICATE_READ):
             return see_other(f"/destructions/{communication_id}")
@@ -142,12 +146,27 @@ def _page(
         row=view.communication,
         purpose=purpose,
         purposes=purposes,
+        reference=reference,
         content=content,
         text_bytes=TEXT_BYTES,
         fault=None if fault is None else sentence(fault, page.wording),
         form=fields,
         back=Filters.read_text(fields.get("back", "")),
         **_surroundings(page, view, purpose),
+    )
+
+
+def _ask_reference(
+    page: Page, communication_id: str, fields: Fields, purpose: Purpose, purposes: tuple[Purpose, ...]
+) -> Response:
+    """The reference, which no address carries, before anything of the communication is shown."""
+    return page.render(
+        "reference.html",
+        422,
+        communication_id=communication_id,
+        purpose=purpose,
+        purposes=purposes,
+        back=Filters.read_text(fields.get("back", "")),
     )
 
 

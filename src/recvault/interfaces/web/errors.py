@@ -10,7 +10,7 @@ from recvault.domain import errors
 from recvault.interfaces.web import words
 from recvault.interfaces.web.languages import Wording, translations
 from recvault.interfaces.web.words import N_
-from recvault.services.retrieve import AccessRefused
+from recvault.services.grounds import AccessRefused
 
 # The first class that matches counts, so the special stand before the general.
 GENERAL: tuple[tuple[type[Exception], str, str], ...] = (

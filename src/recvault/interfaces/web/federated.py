@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 
 from recvault.domain.federation import FederationRefused, IssuerRules, IssuerUnavailable, Reason
 from recvault.interfaces.http.browsers import browser_of
-from recvault.interfaces.http.identity import ArchiveDep, keep_session, require_same_site
+from recvault.interfaces.http.identity import ArchiveDep, address_of, keep_session, require_same_site
 from recvault.interfaces.web.fields import FieldsDep
 from recvault.interfaces.web.pages import SECOND_FACTOR_PAGE, AnybodyDep, Page, PageRoute, onward
 from recvault.interfaces.web.words import N_
@@ -39,6 +39,7 @@ HEADINGS = {
     Reason.NAME_TAKEN: N_("Your name is taken here"),
     Reason.NAME_UNFIT: N_("No account here yet"),
     Reason.CLOSED: N_("Closed"),
+    Reason.GROUPS_ELSEWHERE: N_("Your groups are not known"),
 }
 TEXTS = {
     Reason.STALE: N_("This sign-in was begun too long ago, in another browser, or was used already."),
@@ -56,6 +57,10 @@ TEXTS = {
     ),
     Reason.NAME_UNFIT: N_("The sign-in service gives no name that can be used here. Ask the administrator."),
     Reason.CLOSED: N_("This account is closed."),
+    Reason.GROUPS_ELSEWHERE: N_(
+        "The sign-in service did not say which groups you are in, because they are too many. Ask the administrator to let "
+        "it send only those that are meant for the archive."
+    ),
 }
 
 
@@ -65,7 +70,7 @@ def start(name: str, request: Request, page: AnybodyDep, fields: FieldsDep) -> R
     require_same_site(request)
     try:
         goal, again = onward(fields.get("next", "")), bool(fields.get("again"))
-        begun = page.archive.federation.start(name, onward=goal, again=again)
+        begun = page.archive.federation.start(name, onward=goal, again=again, address=address_of(request))
     except IssuerUnavailable:
         return _unavailable(page)
     response = page.render("go_on.html", address=begun.url, here="/sign-in")

@@ -82,6 +82,7 @@ class Filters:
     """The search form as it was filled in; everything is text, empty when not asked."""
 
     purpose: str = ""
+    reference: str = ""
     customer: str = ""
     customer_id: str = ""
     channel: str = ""

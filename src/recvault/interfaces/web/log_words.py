@@ -125,6 +125,7 @@ ACTS: Mapping[str, str] = {
     "ledger:entry:replayed": N_("ledger replayed"),
     "ledger:database:incarnation-changed": N_("another database found"),
     "ledger:end:loss-accepted": N_("loss of the ledger's end accepted"),
+    "disclosure:authorisation:ended": N_("authorisation ended before its time"),
     "disclosure:authorisation:issued": N_("authorisation given"),
     "communication:content:limit-reached": N_("limit of listening reached"),
     "communication:content:unusual-listening": N_("unusual listening noticed"),

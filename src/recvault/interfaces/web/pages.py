@@ -42,11 +42,14 @@ from recvault.services.sessions import SignedIn
 log = structlog.get_logger()
 
 LANGUAGE_COOKIE = "lang"
-PURPOSES = (Purpose.VERIFICATION, Purpose.TRAINING, Purpose.REQUEST)
-"""Those that the page offers; disclosures to authorities have a workflow of their own."""
+PURPOSES = (Purpose.VERIFICATION, Purpose.TRAINING, Purpose.REQUEST, Purpose.AUTHORITY)
+"""Those that the page offers, in this order."""
+
+WITH_REFERENCE = frozenset({Purpose.REQUEST, Purpose.AUTHORITY})
+"""Those for which even the index takes the reference of a request or of a disclosure."""
 
 LEADS_BACK = re.compile(
-    r"/(?:(?:communications|destructions|approvals)/[0-9a-f-]{36}|holds|approvals|destructions|account)", re.ASCII
+    r"/(?:(?:communications|destructions|approvals)/[0-9a-f-]{36}|holds|approvals|disclosures|destructions|account)", re.ASCII
 )
 """Pages that signing in, a second factor and a proof may lead on to."""
 
@@ -137,6 +140,7 @@ class Page:
                 "destructions": self.may(Action.CERTIFICATE_READ),
                 "log": self.may(Action.AUDIT_READ),
                 "review": self.may(Action.ACCESS_REVIEW),
+                "disclosures": self.may(Action.DISCLOSE),
             },
         }
 

@@ -18,7 +18,7 @@ from recvault.config.fields import host_of
 from recvault.domain.errors import InvalidInput, NotAuthenticated
 from recvault.domain.passkeys import CHALLENGE_LIFE, PasskeyRefused, require_label
 from recvault.interfaces.http.browsers import browser_of
-from recvault.interfaces.http.identity import credential_of, keep_session, require_same_site
+from recvault.interfaces.http.identity import address_of, credential_of, keep_session, require_same_site
 from recvault.interfaces.web.errors import tidy
 from recvault.interfaces.web.fields import Fields, FieldsDep
 from recvault.interfaces.web.pages import AnybodyDep, HalfOpenDep, Page, PageDep, PageRoute, onward, see_other
@@ -94,7 +94,7 @@ def begin_sign_in(request: Request, page: AnybodyDep, fields: FieldsDep) -> Resp
     secret = base64.urlsafe_b64encode(page.archive.entropy.bytes(32)).decode().rstrip("=")
     response = ceremony(
         page,
-        page.archive.passkeys.begin_sign_in(_binding(secret)),
+        page.archive.passkeys.begin_sign_in(_binding(secret), address=address_of(request)),
         call="get",
         action="/passkeys/sign-in/answer",
         heading=N_("Sign in with a passkey"),

@@ -8,6 +8,7 @@ from recvault.interfaces.web import (
     account,
     approvals,
     communication,
+    disclosures,
     evidence,
     federated,
     invitation,
@@ -32,6 +33,7 @@ for part in (
     evidence,
     log,
     review,
+    disclosures,
     account,
 ):
     router.include_router(part.router)

@@ -20,7 +20,7 @@ from recvault.intake.identifiers import parse_address, parse_business_id, parse_
 from recvault.interfaces.http.forms import make_cursor
 from recvault.interfaces.web.errors import sentence
 from recvault.interfaces.web.fields import PAGE_ROWS, FieldsDep, Filters, purpose_of
-from recvault.interfaces.web.pages import Page, PageDep, PageRoute, see_other
+from recvault.interfaces.web.pages import WITH_REFERENCE, Page, PageDep, PageRoute, see_other
 
 CHOICES = 20
 """Customers to choose from when a name fits several."""
@@ -92,7 +92,8 @@ def _results(page: Page, filters: Filters) -> Response:
         customer_id=None if customer is None else customer.id,
         points=None if found is None else found.points,
     )
-    rows = page.archive.retrieval.search(page.actor, query, purpose)
+    reference = filters.reference if purpose in WITH_REFERENCE else None
+    rows = page.archive.retrieval.search(page.actor, query, purpose, reference=reference)
     result = {
         "customer": customer,
         "rows": rows,
@@ -110,6 +111,7 @@ def _shown(page: Page, filters: Filters, purpose: Purpose) -> dict[str, object]:
         "filters": filters,
         "purpose": purpose,
         "purposes": page.purposes(Action.SEARCH),
+        "with_reference": any(one in WITH_REFERENCE for one in page.purposes(Action.SEARCH)),
         "masked": page.masks(purpose),
         "agents": agents,
         "agent_names": {agent.id: agent.name for agent in agents},

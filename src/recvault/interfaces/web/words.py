@@ -101,7 +101,6 @@ PROPOSALS: Mapping[str, str] = {
     "grant-roles": N_("grant of roles"),
     "break-glass": N_("break-glass access"),
     "disclosure": N_("disclosure to an authority"),
-    "bulk-export": N_("bulk export"),
 }
 
 DECISIONS: Mapping[str, str] = {
@@ -140,6 +139,10 @@ REFUSALS: Mapping[str, str] = {
     "out-of-scope": N_("It belongs to a team or queue outside your role."),
     "restricted": N_("Its processing is restricted. Ask the privacy handler."),
     "destroying": N_("It is being destroyed."),
+    "not-authorised": N_(
+        "No disclosure that is in force lets you do this here. Ask for one under Disclosures; when another person has approved "
+        "it, give its id as the reference."
+    ),
     "purpose-not-live": N_("It is no longer kept for this purpose. It may still be open for another one."),
 }
 
@@ -161,7 +164,7 @@ SENTENCES = (
     N_("another approver has approved it; it is carried out when its delay is over"),
     N_("another account of yours proposed this; it takes another person's approval"),
     N_("nobody approves a role for themselves; ask another approver"),
-    N_("opening for a data subject's request needs the reference of the request"),
+    N_("what is done for a data subject's request needs the reference of the request; give it"),
     N_("the report has changed since you looked at it; look again, then confirm"),
     N_("you have confirmed this week already"),
     N_("only the one who proposed it withdraws it; an approver refuses it"),
@@ -194,6 +197,10 @@ SENTENCES = (
         "a case reference is 1 to 40 letters, digits and . _ / # -, and never a person's name, number or identity code; "
         "give the case's own id"
     ),
+    N_("name what it covers: communications by their ids, or one customer and from when until when"),
+    N_("what it covers ends before it begins; give a later end"),
+    N_("some of these communications are not there; look for them again, and name those there are"),
+    N_("there is no customer of this number; search for the customer first"),
     N_("there is no such communication"),
     N_("this communication has been destroyed"),
     N_("this playback has ended; open the communication again"),

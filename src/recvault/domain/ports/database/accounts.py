@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from recvault.domain.accounts import PlaybackGrant, SignedPolicy, Source, User
+from recvault.domain.accounts import PlaybackGrant, SignedPolicy, Source, SourceCertificate, User
 from recvault.domain.ledger import LedgerHead
 from recvault.domain.sessions import Kind, Session
 
@@ -15,13 +15,14 @@ class Accounts(Protocol):
     """Sources, people, playback grants, releases to trainees."""
 
     def add_source(self, source: Source) -> None:
-        """Conflict when the name is taken."""
+        """Without its certificates. Conflict when the name is taken."""
 
     def source_by_token(self, token_hash: bytes) -> Source | None:
         """Revoked ones too."""
 
     def share_source(self, source_id: str) -> Source:
-        """FOR SHARE until commit: a revocation waits for, or comes before, the commit of an upload."""
+        """FOR SHARE until commit, without its certificates: a revocation waits for, or comes before, the commit of an
+        upload."""
 
     def source_by_name(self, name: str) -> Source | None:
         """By name."""
@@ -31,6 +32,12 @@ class Accounts(Protocol):
 
     def revoke_source(self, source_id: str, at: datetime) -> None:
         """From here on its token is refused."""
+
+    def add_certificate(self, source_id: str, certificate: SourceCertificate) -> None:
+        """Conflict when the source has it already."""
+
+    def remove_certificate(self, source_id: str, fingerprint: bytes) -> bool:
+        """False when the source does not have it."""
 
     def add_user(self, user: User) -> None:
         """Conflict when the name is taken."""

@@ -15,7 +15,8 @@ class Federation(Protocol):
     """Signing in at an issuer."""
 
     def begin(self, pending: Pending) -> None:
-        """Stores a sign-in under way, and forgets those whose time is over."""
+        """Stores a sign-in under way, and forgets those whose time is over, and those that are too many
+        (``domain.waiting``)."""
 
     def take(self, state_hash: bytes, *, issuer: str, browser_hash: bytes, now: datetime) -> Pending | None:
         """The sign-in under way, which is gone with this: a state is answered once. None when there is none of this issuer
@@ -26,6 +27,10 @@ class Federation(Protocol):
 
     def identities(self, user_id: str | None = None) -> list[Identity]:
         """All, or those of an account, in the order of linking."""
+
+    def remember_logout(self, token: bytes, *, until: datetime, now: datetime) -> bool:
+        """Notes that a logout token was taken, and forgets those that are too old to come again; False when it was taken
+        before, Conflict when it is being taken at this moment."""
 
     def link(self, identity: Identity) -> None:
         """Conflict when the person, or the account at this issuer, is linked already."""

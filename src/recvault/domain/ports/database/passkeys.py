@@ -37,7 +37,8 @@ class Passkeys(Protocol):
         """How many count backwards."""
 
     def ask(self, challenge: Challenge, *, now: datetime) -> None:
-        """Keeps a challenge until it is answered, and forgets those that are over."""
+        """Keeps a challenge until it is answered, and forgets those that are over; of those asked of strangers also those
+        that are too many (``domain.waiting``)."""
 
     def take(self, challenge: bytes) -> Challenge | None:
         """Removes and returns it: of any number of answers one gets it. Those that are over too, None when unknown."""
