@@ -37,9 +37,10 @@ def seal_aad(
 ) -> bytes:
     """Associated data of a seal: all that stands beside it. ``micros``: since 1970, UTC; ``target`` last, so that no text in
     it is taken for another part."""
-    shown = "/".join("-" if one is None else one.hex() for one in tags)
-    about = "-" if target is None else f"={target}"
-    return f"recvault/log-entry/v1\n{key_id}\n{act}\n{micros}\n{entry_id}\n{shown}\n{about}".encode()
+    actor, about, purpose = ["-" if one is None else one.hex() for one in tags]
+    shown = "-" if target is None else f"={target}"
+    said = f"recvault/log-entry/v1\n{key_id}\n{act}\n{micros}\n{entry_id}\n{actor}/{about}/{purpose}\n{shown}"
+    return said.encode()
 
 
 def tag(key: bytes, kind: str, value: str) -> bytes:

@@ -292,11 +292,15 @@ class SqlAuditLog:
         """See the port."""
         statement = _RAW_POSTGRESQL if self._session.on_postgresql else _RAW_SQLITE
         rows = self._session.raw(statement, {"first": first or -(2**63), "last": last})
-        return [(number, self._said(salt, sealed, body, beside)) for number, salt, sealed, *beside, body in rows]
+        found: list[RawEntry] = []
+        for number, salt, sealed, *beside, body in rows:
+            if sealed is not None:
+                found.append((number, self._unsealed(sealed, beside)))
+            else:
+                found.append((number, b"" if salt is None or body is None else salt + body.encode()))
+        return found
 
-    def _said(self, salt: bytes | None, sealed: bytes | None, body: str | None, beside: Sequence[Any]) -> bytes:
-        if sealed is None:
-            return b"" if salt is None or body is None else salt + body.encode()
+    def _unsealed(self, sealed: bytes, beside: Sequence[Any]) -> bytes:
         try:
             return require(self._seals).open(sealed, *beside)
         except Tampered:
