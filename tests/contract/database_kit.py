@@ -17,6 +17,8 @@ import pytest
 
 from recvault.adapters.database import SqlDatabase, connect
 from recvault.adapters.database.tables import audit_head, ledger_head, metadata
+from recvault.adapters.memory_keyring import MemoryKeyring
+from recvault.adapters.system import FixedClock, SystemEntropy
 from recvault.domain import ledger
 from recvault.domain.access import Grant, Role, Scope, ScopeKind
 from recvault.domain.accounts import PeriodKey, SignedPolicy, Source, User
@@ -48,11 +50,17 @@ KINDS = [
 ON_DISK = KINDS[1:]
 
 
+KEYRING = MemoryKeyring(clock=FixedClock(), entropy=SystemEntropy())
+"""Of every database here."""
+
+
 def open_database(url: str, *, pool_size: int = 6, statement_timeout_seconds: float = 10) -> SqlDatabase:
-    """With the timeouts that the tests wait for."""
-    return connect(
+    """With the timeouts that the tests wait for, and a keyring for the log."""
+    database = connect(
         url, pool_size=pool_size, connect_timeout_seconds=5, statement_timeout_seconds=statement_timeout_seconds
     )
+    database.seal_log(KEYRING, SystemEntropy())
+    return database
 
 
 def address(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:

@@ -338,7 +338,7 @@ def test_the_raw_text_of_an_entry_is_what_its_leaf_was_taken_from(database: SqlD
     with database.read() as unit:
         rows = unit.audit.raw(0, 9)
         assert (unit.audit.raw(1, 1), unit.audit.beyond(1), unit.audit.beyond(2)) == ([], 1, None)
-    found = {index: hashlib.sha256(b"\0" + salt + body.encode()).digest() for index, salt, body in rows}
+    found = {index: hashlib.sha256(b"\0" + said).digest() for index, said in rows}
     assert found == {one.index: one.leaf for one in sequenced}
 
 

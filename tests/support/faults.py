@@ -30,6 +30,7 @@ from recvault.domain.ports.objects import (
     OpenUpload,
     StoredObject,
 )
+from recvault.domain.ports.system import Entropy
 from tests.support.archives import Parts
 
 T = TypeVar("T")
@@ -255,6 +256,9 @@ class FaultyDatabase:
 
     def guard(self, judge: Judge) -> None:
         self._inner.guard(judge)
+
+    def seal_log(self, keyring: Keyring, entropy: Entropy) -> None:
+        self._inner.seal_log(keyring, entropy)
 
     def unjudged(self) -> AbstractContextManager[None]:
         return self._inner.unjudged()

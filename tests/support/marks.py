@@ -67,7 +67,7 @@ MAY_STAND = {
     "zqteam-billing": {"agent_memberships.value", "communications.team"},
     "zqqueue-support": {"communications.queue"},
     "zqtag-ordered": {"communication_tags.tag"},
-    "zq-case-4711": {"communications.case_ref", "audit_entries.detail"},
+    "zq-case-4711": {"communications.case_ref"},
     "zqvera.verifier": {"users.name"},
     "Zqvera Shown": {"users.display_name"},
     "zqhold reason": {"holds.reason"},
@@ -75,7 +75,7 @@ MAY_STAND = {
     "zqrelease reason": {"proposals.reason"},
 }
 """The register, the directory, classes of the index, holds: where each may stand in the database, and nowhere else.
-A case reference names a case and no person (the program refuses others), so the log of opening keeps it."""
+A case reference names a case and no person (the program refuses others); the log of opening keeps it under its seal."""
 
 NOWHERE = [*SEALED.values(), *PASSING.values()]
 EVERYTHING = [*NOWHERE, *MAY_STAND]

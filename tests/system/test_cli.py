@@ -532,7 +532,7 @@ def test_the_purge_wants_its_hour_and_a_signed_policy(shell: Shell) -> None:
 def test_an_altered_audit_log_is_found(shell: Shell) -> None:
     shell.value("audit", "verify")
     with sqlite3.connect(shell.home / "recvault-data" / "recvault.db") as database:
-        assert database.execute("UPDATE audit_entries SET actor = 'somebody'").rowcount > 0
+        assert database.execute("UPDATE audit_entries SET actor_tag = zeroblob(16)").rowcount > 0
     said = shell("audit", "verify", "--json")
     assert said.code == 1
     assert said.problem()["type"] == "/problems/audit"

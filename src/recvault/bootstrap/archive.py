@@ -39,6 +39,7 @@ from recvault.services.keys_ahead import KeysAhead
 from recvault.services.ledger import Ledger
 from recvault.services.ledger_loss import LedgerLoss
 from recvault.services.listening_limits import ListeningLimits
+from recvault.services.log_keys import LogKeys
 from recvault.services.log_life import LogLife
 from recvault.services.log_views import LogViews
 from recvault.services.mailing import Mailing
@@ -106,6 +107,7 @@ class Archive:
     brakes: Brakes
     training: Training
     log_views: LogViews
+    log_keys: LogKeys
     log_life: LogLife
     purge: Purge
     stopped: Stopped

@@ -58,6 +58,7 @@ from recvault.services.keys_ahead import KeysAhead
 from recvault.services.ledger import Ledger
 from recvault.services.ledger_loss import LedgerLoss
 from recvault.services.listening_limits import ListeningLimits
+from recvault.services.log_keys import LogKeys
 from recvault.services.log_life import LogLife
 from recvault.services.log_views import LogViews
 from recvault.services.mailing import Mailing
@@ -117,6 +118,7 @@ class _Founded(TypedDict):
     edge_keys: EdgeKeys
     system_acts: SystemActs
     log_views: LogViews
+    log_keys: LogKeys
     log_life: LogLife
     proof: Proof
 
@@ -172,6 +174,7 @@ def assemble(
 
 
 def _joined(parts: Parts, *, mail: Mail | None, hasher: PasswordHasher | None) -> Archive:
+    parts.database.seal_log(parts.keyring, parts.entropy)
     base = foundation(parts)
     parts.database.guard(base.ledger)
     custody = rules_of_keeping(parts, base)
@@ -262,6 +265,14 @@ def _founded(parts: Parts, base: Foundation, custody: Custody, ending: Purge) ->
         "edge_keys": EdgeKeys(database=parts.database, keyring=parts.keyring, audit=base.audit, clock=parts.clock),
         "system_acts": system_acts(parts, base.audit),
         "log_views": LogViews(database=parts.database, access=base.access, audit=base.audit),
+        "log_keys": LogKeys(
+            database=parts.database,
+            keyring=parts.keyring,
+            ledger=base.ledger,
+            audit=base.audit,
+            clock=parts.clock,
+            obstacle=ending.obstacle,
+        ),
         "log_life": LogLife(
             database=parts.database,
             retention=custody.retention,

@@ -166,10 +166,9 @@ class Entry:
         object.__setattr__(self, "at", require_aware(self.at, "at"))
 
 
-def leaf_data(entry: Entry) -> bytes:
-    """What the entry's leaf says: SHA-256 of a zero byte, the salt and the canonical entry. The leaf's hash in the tree is
-    taken over it (RFC 6962, 2.1). The salt lets an entry end while its leaf stays and tells nothing."""
-    body = canonical_json(
+def entry_body(entry: Entry) -> bytes:
+    """The canonical entry, which its leaf is taken over."""
+    return canonical_json(
         {
             "id": entry.id,
             "at": entry.at.isoformat(timespec="microseconds"),
@@ -180,7 +179,12 @@ def leaf_data(entry: Entry) -> bytes:
             "detail": dict(entry.detail),
         }
     )
-    return hashlib.sha256(b"\x00" + entry.salt + body).digest()
+
+
+def leaf_data(entry: Entry) -> bytes:
+    """What the entry's leaf says: SHA-256 of a zero byte, the salt and the canonical entry. The leaf's hash in the tree is
+    taken over it (RFC 6962, 2.1). The salt lets an entry end while its leaf stays and tells nothing."""
+    return hashlib.sha256(b"\x00" + entry.salt + entry_body(entry)).digest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

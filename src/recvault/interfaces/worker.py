@@ -247,7 +247,8 @@ class Worker:
 
     def _keys_ahead(self) -> Outcome:
         self._archive.keys_ahead.prepare()
-        return {}
+        self._archive.log_keys.prepare()
+        return {"entries_sealed": self._archive.log_keys.seal_old()}
 
     def _approvals(self) -> Outcome:
         """Decisions whose delay is over, proposals that expired, releases that the ledger was not told of, a suspension
@@ -284,7 +285,8 @@ class Worker:
         return {"counts_forgotten": self._archive.listening.forget()}
 
     def _log_life(self) -> Outcome:
-        return {"entries_ended": self._archive.log_life.run()}
+        ended = self._archive.log_life.run()
+        return {"entries_ended": ended, "keys_destroyed": len(self._archive.log_keys.end())}
 
     def _edge_keys(self) -> Outcome:
         return {"retired": self._archive.edge_keys.retire()}

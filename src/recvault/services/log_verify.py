@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from recvault.domain.audit import Act, TreeHead, leaf_data
 from recvault.domain.checkpoints import Checkpoint
-from recvault.domain.errors import AuditFailure
+from recvault.domain.errors import AuditFailure, Tampered
 from recvault.domain.log_tree import BITS, EMPTY_ROOT, WIDTH, Place, ReadTile, grow, levels, root_of, subtree_root
 from recvault.domain.merkle import DIGEST
 from recvault.domain.ports.database import Database, UnitOfWork
@@ -165,9 +165,7 @@ def _require_tiles(portion: _Portion) -> None:
 def _compare(reader: _Reader, portion: _Portion) -> None:
     """Every entry's leaf hash is the one in the tree, at its place; what is missing ended."""
     sha256 = hashlib.sha256
-    found = [
-        sha256(b"\x00" + sha256(b"\x00" + salt + body.encode()).digest()).digest() for _, salt, body in portion.rows
-    ]
+    found = [sha256(b"\x00" + sha256(b"\x00" + said).digest()).digest() for _, said in portion.rows]
     leaves = b"".join(portion.tiles)
     if len(found) == portion.last - portion.first and not portion.ended and b"".join(found) == leaves:
         return
@@ -190,7 +188,13 @@ def _compare(reader: _Reader, portion: _Portion) -> None:
 
 def _look_again(reader: _Reader, index: int, leaf: bytes) -> None:
     """The database's own writing of an entry may differ from ours where nothing was altered."""
-    (found,) = reader.ask(reader.audit.read, index, 1)
+    try:
+        (found,) = reader.ask(reader.audit.read, index, 1)
+    except Tampered as fault:
+        raise AuditFailure(
+            f"entry {index} of the audit log is not what its leaf says: its seal does not open, it was altered or stands in "
+            "another's place; compare the database with a backup"
+        ) from fault
     if hashlib.sha256(b"\x00" + leaf_data(found.entry)).digest() != leaf:
         raise AuditFailure(
             f"entry {index} of the audit log is not what its leaf says: entry or tree was altered, or it stands in another's "

@@ -6,8 +6,9 @@ compare-and-set, in the transaction that numbers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -32,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from recvault.adapters.database.bulk import FEW, insert_many
+from recvault.adapters.database.log_seals import LogSeals, opened, require
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import (
     audit_checkpoints,
@@ -42,16 +44,19 @@ from recvault.adapters.database.tables import (
     communications,
 )
 from recvault.adapters.database.types import TEXT, Moment
-from recvault.domain.audit import Act, Entry, SequencedEntry, TreeHead
+from recvault.domain.audit import Entry, SequencedEntry, TreeHead
 from recvault.domain.checkpoints import Checkpoint, parse_checkpoint
-from recvault.domain.errors import AuditFailure, Conflict, NotFound
-from recvault.domain.log_query import LIVES_WITH_COMMUNICATION, NEVER_ENDS, Endable, FoundEntry, LogQuery
+from recvault.domain.errors import AuditFailure, Conflict, NotFound, Tampered
+from recvault.domain.log_keys import month_of
+from recvault.domain.log_query import LIVES_WITH_COMMUNICATION, MOST, NEVER_ENDS, Endable, FoundEntry, LogQuery
 from recvault.domain.log_tree import Growth, Place
 from recvault.domain.ports.database.log import Ended, RawEntry, Waiting
 
 _e = audit_entries.c
 _t = audit_tiles.c
-_PLAIN = ("id", "at", "actor", "target", "purpose", "detail", "salt")
+
+_TAGS = 4000
+"""Tags in one statement, about."""
 
 # Any constant will do, as long as nothing else in the same PostgreSQL database locks on it.
 _SEQUENCING = 0x7265637661756C75
@@ -60,17 +65,20 @@ _SEQUENCING = 0x7265637661756C75
 # column first is several times slower. Where a text should be written differently here, only time is lost: whoever
 # verifies looks at such an entry again.
 _RAW_POSTGRESQL = text(
-    """SELECT number, salt, '{"act":' || to_json(act) || ',"actor":' || to_json(actor) || ',"at":"'
+    """SELECT number, salt, sealed, id, act, (extract(epoch FROM at) * 1000000)\\:\\:bigint, key_id, target, actor_tag,
+    target_tag, purpose_tag, CASE WHEN sealed IS NULL THEN
+    '{"act":' || to_json(act) || ',"actor":' || to_json(actor) || ',"at":"'
     || to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US') || '+00:00","detail":' || detail || ',"id":'
     || to_json(id) || ',"purpose":' || coalesce(to_json(purpose)::text, 'null') || ',"target":'
-    || coalesce(to_json(target)::text, 'null') || '}'
+    || coalesce(to_json(target)::text, 'null') || '}' END
     FROM audit_entries WHERE number >= :first AND number < :last ORDER BY number"""
 )
 _RAW_SQLITE = text(
-    """SELECT number, salt, '{"act":' || json_quote(act) || ',"actor":' || json_quote(actor) || ',"at":"'
+    """SELECT number, salt, sealed, id, act, at, key_id, target, actor_tag, target_tag, purpose_tag, CASE WHEN sealed IS
+    NULL THEN '{"act":' || json_quote(act) || ',"actor":' || json_quote(actor) || ',"at":"'
     || strftime('%Y-%m-%dT%H\\:%M\\:%S', at / 1000000, 'unixepoch') || printf('.%06d+00\\:00', at % 1000000)
     || '","detail":' || detail || ',"id":' || json_quote(id) || ',"purpose":' || json_quote(purpose) || ',"target":'
-    || json_quote(target) || '}'
+    || json_quote(target) || '}' END
     FROM audit_entries WHERE number >= :first AND number < :last ORDER BY number"""
 )
 
@@ -78,17 +86,18 @@ _RAW_SQLITE = text(
 class SqlAuditLog:
     """Implements the port's ``AuditLog``."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, seals: LogSeals | None) -> None:
+        """``seals``: None where the database was opened without a keyring; then nothing is written, and what is sealed is
+        not read."""
         self._session = session
+        self._seals = seals
 
     # --- acts
 
     def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
         """See the port. Conflict when an id exists, at the latest with the commit."""
-        rows = [
-            {name: getattr(entry, name) for name in _PLAIN} | {"act": entry.act.value, "leaf": leaf}
-            for entry, leaf in entries
-        ]
+        seals = require(self._seals)
+        rows = [seals.row(entry, leaf) for entry, leaf in entries]
         if len(rows) < FEW:
             self._session.insert_soon(audit_entries, rows)
         else:
@@ -162,18 +171,18 @@ class SqlAuditLog:
     def read(self, first: int, limit: int) -> list[SequencedEntry]:
         """See the port."""
         rows = self._session.rows(select(audit_entries).where(_e.number >= first).order_by(_e.number).limit(limit))
-        return [SequencedEntry(entry=_entry(row), index=row.number, leaf=row.leaf) for row in rows]
+        return [SequencedEntry(entry=self.opened(row), index=row.number, leaf=row.leaf) for row in rows]
 
     def find(self, entry_id: str) -> Entry:
         """See the port."""
-        return _entry(self._row(entry_id))
+        return self.opened(self._row(entry_id))
 
     def find_all(self, entry_ids: Collection[str]) -> Mapping[str, Entry]:
         """See the port."""
         found: dict[str, Entry] = {}
         for batch in batches(entry_ids):
             rows = self._session.rows(select(audit_entries).where(self._session.among(_e.id, batch)))
-            found |= {row.id: _entry(row) for row in rows}
+            found |= {row.id: self.opened(row) for row in rows}
         return found
 
     def place_of(self, entry_id: str) -> int | None:
@@ -187,19 +196,83 @@ class SqlAuditLog:
             raise NotFound("there is no such audit entry, or it has ended; its leaf can be proven by its index")
         return row
 
+    def opened(self, row: Row[Any]) -> Entry:
+        """The entry of a row of ``audit_entries``; Tampered, AuditFailure."""
+        return opened(row, self._seals)
+
     def about(self, target: str, limit: int) -> list[Entry]:
         """See the port."""
-        rows = self._session.rows(
-            select(audit_entries).where(_e.target == target).order_by(_e.at.desc(), _e.id.desc()).limit(limit)
-        )
-        return [_entry(row) for row in rows]
+        return [found.entry for found in self.search(LogQuery(target=target, limit=min(limit, MOST)))]
 
     def search(self, query: LogQuery) -> list[FoundEntry]:
         """See the port."""
-        rows = self._session.rows(
-            select(audit_entries).where(*_asked(query)).order_by(_e.at.desc(), _e.id.desc()).limit(query.limit)
+        conditions = [*plain_conditions(query), *self._tagged(query)]
+        newest: list[Row[Any]] = []
+        for part in self._about(query):
+            rows = self._session.rows(
+                select(audit_entries).where(*conditions, *part).order_by(_e.at.desc(), _e.id.desc()).limit(query.limit)
+            )
+            newest = sorted([*newest, *rows], key=lambda row: (row.at, row.id), reverse=True)[: query.limit]
+        return [FoundEntry(entry=self.opened(row), index=row.number) for row in newest]
+
+    def _tagged(self, query: LogQuery) -> list[ColumnElement[bool]]:
+        given = (("actor", query.actor), ("target", query.target), ("purpose", query.purpose))
+        return [self._one_of(name, [value], query) for name, value in given if value is not None]
+
+    def _about(self, query: LogQuery) -> Iterator[list[ColumnElement[bool]]]:
+        """Conditions, one after the other, that together ask for the customer: themselves, and portions of what is stored
+        of theirs."""
+        if query.customer_id is None:
+            yield []
+            return
+        yield [self._one_of("target", [query.customer_id], query)]
+        keys = len(require(self._seals).keys(query.since, query.until))
+        portion, after = max(1, _TAGS // max(1, keys)), ""
+        while True:
+            c = communications.c
+            theirs = select(c.id).where(c.customer_id == query.customer_id, c.id > after).order_by(c.id).limit(portion)
+            found = self._session.column(theirs)
+            if found:
+                yield [self._one_of("target", found, query)]
+            if len(found) < portion:
+                return
+            after = found[-1]
+
+    def _one_of(self, name: str, values: list[str], query: LogQuery) -> ColumnElement[bool]:
+        tags = require(self._seals).tags(name, values, query.since, query.until)
+        tagged = _e[f"{name}_tag"].in_(tags)
+        return or_(tagged, and_(_e[name].in_(values), _e.sealed.is_(None))) if self._some_clear else tagged
+
+    @cached_property
+    def _some_clear(self) -> bool:
+        return self._session.first(select(_e.id).where(_e.sealed.is_(None)).limit(1)) is not None
+
+    # --- sealing what earlier versions wrote
+
+    def seal_clear(self, limit: int) -> int:
+        """See the port."""
+        seals = require(self._seals)
+        rows = self._session.rows(select(audit_entries).where(_e.sealed.is_(None)).order_by(_e.id).limit(limit))
+        emptied = {"actor": None, "purpose": None, "detail": None, "salt": None}
+        statement = update(audit_entries).where(_e.id == bindparam("entry"), _e.sealed.is_(None))
+        changes = [seals.sealed(self.opened(row)) | emptied | {"entry": row.id} for row in rows]
+        if changes:
+            names = [name for name in changes[0] if name != "entry"]
+            self._session.change(
+                statement.values({name: bindparam(f"to_{name}", type_=_e[name].type) for name in names}),
+                [{"entry": one["entry"], **{f"to_{name}": one[name] for name in names}} for one in changes],
+            )
+        return len(rows)
+
+    def any_under(self, key_id: str) -> bool:
+        """See the port."""
+        begin, end = month_of(key_id)
+        under = select(_e.id).where(
+            _e.at >= literal(begin, Moment()),
+            _e.at < literal(end, Moment()),
+            or_(_e.key_id == key_id, _e.sealed.is_(None)),
         )
-        return [FoundEntry(entry=_entry(row), index=row.number) for row in rows]
+        return self._session.first(under.limit(1)) is not None
 
     def endable(self, before: datetime, *, after: int, limit: int) -> list[Endable]:
         """See the port."""
@@ -218,7 +291,20 @@ class SqlAuditLog:
     def raw(self, first: int, last: int) -> Sequence[RawEntry]:
         """See the port."""
         statement = _RAW_POSTGRESQL if self._session.on_postgresql else _RAW_SQLITE
-        return self._session.raw(statement, {"first": first or -(2**63), "last": last})
+        rows = self._session.raw(statement, {"first": first or -(2**63), "last": last})
+        found: list[RawEntry] = []
+        for number, salt, sealed, *beside, body in rows:
+            if sealed is not None:
+                found.append((number, self._unsealed(sealed, beside)))
+            else:
+                found.append((number, b"" if salt is None or body is None else salt + body.encode()))
+        return found
+
+    def _unsealed(self, sealed: bytes, beside: Sequence[Any]) -> bytes:
+        try:
+            return require(self._seals).open(sealed, *beside)
+        except Tampered:
+            return b""
 
     def beyond(self, size: int) -> int | None:
         """See the port."""
@@ -262,15 +348,9 @@ class SqlAuditLog:
         return [parse_checkpoint(row.note, published_at=row.published_at) for row in rows]
 
 
-def _asked(query: LogQuery) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = [
-        column == value
-        for column, value in ((_e.actor, query.actor), (_e.target, query.target), (_e.purpose, query.purpose))
-        if value is not None
-    ]
-    if query.customer_id is not None:
-        theirs = select(communications.c.id).where(communications.c.customer_id == query.customer_id)
-        wanted.append(or_(_e.target == query.customer_id, _e.target.in_(theirs)))
+def plain_conditions(query: LogQuery) -> list[ColumnElement[bool]]:
+    """What stands in clear: acts, times, where the answer before ended."""
+    wanted: list[ColumnElement[bool]] = []
     if query.acts:
         wanted.append(_e.act.in_(sorted(query.acts)))
     if query.since is not None:
@@ -281,7 +361,3 @@ def _asked(query: LogQuery) -> list[ColumnElement[bool]]:
         at, entry_id = query.after
         wanted.append(tuple_(_e.at, _e.id) < tuple_(literal(at, Moment()), literal(entry_id, TEXT)))
     return wanted
-
-
-def _entry(row: Row[Any]) -> Entry:
-    return Entry(**{name: getattr(row, name) for name in _PLAIN}, act=Act(row.act))

@@ -26,6 +26,7 @@ from recvault.adapters.database.engines import (
 from recvault.adapters.database.failures import attempt, attempt_commit
 from recvault.adapters.database.gate import Gate
 from recvault.adapters.database.incarnation import Door, Leave, witness
+from recvault.adapters.database.log_seals import LogSeals
 from recvault.adapters.database.migration import refuse_newer
 from recvault.adapters.database.session import Session
 from recvault.adapters.database.types import Moment
@@ -33,6 +34,8 @@ from recvault.adapters.database.uow import SqlUnitOfWork
 from recvault.domain.errors import RecvaultError
 from recvault.domain.incarnation import Witness
 from recvault.domain.ports.database import Judge
+from recvault.domain.ports.keyring import Keyring
+from recvault.domain.ports.system import Entropy
 
 _CLOCK = select(func.clock_timestamp(type_=Moment()))
 
@@ -45,6 +48,7 @@ class SqlDatabase:
         self._write_gate = write_gate
         self._read_gate = read_gate
         self._door: Door | None = None
+        self._seals: LogSeals | None = None
         self._leave = Leave()
         self._reader = engine.execution_options(**{READING: True})
 
@@ -64,6 +68,10 @@ class SqlDatabase:
     def guard(self, judge: Judge) -> None:
         """See the port."""
         self._door = Door(judge)
+
+    def seal_log(self, keyring: Keyring, entropy: Entropy) -> None:
+        """See the port."""
+        self._seals = LogSeals(keyring=keyring, entropy=entropy)
 
     def unjudged(self) -> AbstractContextManager[None]:
         """See the port."""
@@ -123,7 +131,7 @@ class SqlDatabase:
             self._admit(connection)
             session = Session(connection)
             try:
-                yield SqlUnitOfWork(session, clock=self.clock_of)
+                yield SqlUnitOfWork(session, clock=self.clock_of, seals=self._seals)
             finally:
                 session.finish()
 
@@ -135,7 +143,7 @@ class SqlDatabase:
     def _looking(self, connecting: Callable[[], Connection]) -> Iterator[SqlUnitOfWork]:
         session = Session(connecting(), renew=connecting)
         try:
-            yield SqlUnitOfWork(session, clock=self.clock_of)
+            yield SqlUnitOfWork(session, clock=self.clock_of, seals=self._seals)
         finally:
             session.finish()
             leave(session.connection, kept=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
 
+from recvault.adapters.database.audit import SqlAuditLog
 from recvault.adapters.database.failures import missing
 from recvault.adapters.database.session import Session, batches
 from recvault.adapters.database.tables import (
@@ -51,8 +52,9 @@ _FACTS = (
 class SqlRetention:
     """Implements the port's ``RetentionRecords``."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, log: SqlAuditLog) -> None:
         self._session = session
+        self._log = log
 
     # --- overrides
 
@@ -206,11 +208,11 @@ class SqlRetention:
         """See the port."""
         found: dict[str, int] = {}
         for batch in batches(communication_ids):
-            entries = select(_a.target, _a.detail).where(self._session.among(_a.target, batch), _a.act.in_(_MOVING))
-            for target, detail in self._session.rows(entries):
-                version = detail.get("facts")
-                if target is not None and isinstance(version, int):
-                    found[target] = max(version, found.get(target, 0))
+            rows = select(audit_entries).where(self._session.among(_a.target, batch), _a.act.in_(_MOVING))
+            for entry in map(self._log.opened, self._session.rows(rows)):
+                version = entry.detail.get("facts")
+                if entry.target is not None and isinstance(version, int):
+                    found[entry.target] = max(version, found.get(entry.target, 0))
         return found
 
     def ids_under_other_policies(self, version: str, limit: int, *, after: str = "") -> list[str]:

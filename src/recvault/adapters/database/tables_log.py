@@ -29,25 +29,42 @@ from recvault.adapters.database.types import TEXT, CanonicalJson, Moment
 class AuditEntryColumns(TypedColumns):
     id: Named[str] = Column(TEXT, primary_key=True)
     at: Named[datetime] = Column(Moment)
-    actor: Named[str] = Column(TEXT)
+    actor: Named[str | None] = Column(TEXT)
     act: Named[str] = Column(TEXT)
     target: Named[str | None] = Column(TEXT)
     purpose: Named[str | None] = Column(TEXT)
-    detail: Named[Mapping[str, object]] = Column(CanonicalJson, nullable=False)
-    salt: Named[bytes] = Column(LargeBinary)
+    detail: Named[Mapping[str, object] | None] = Column(CanonicalJson, nullable=True)
+    salt: Named[bytes | None] = Column(LargeBinary)
     leaf: Named[bytes] = Column(LargeBinary)
     number: Named[int | None] = Column(BigInteger)
+    key_id: Named[str | None] = Column(TEXT)
+    sealed: Named[bytes | None] = Column(LargeBinary)
+    actor_tag: Named[bytes | None] = Column(LargeBinary)
+    target_tag: Named[bytes | None] = Column(LargeBinary)
+    purpose_tag: Named[bytes | None] = Column(LargeBinary)
 
 
 # ``number`` is the leaf's index, from 0; an entry has none until the sequencer comes by. ``leaf``: what its leaf says.
+# ``sealed``: salt and entry under ``key_id`` of the keyring; ``actor``, ``purpose``, ``detail`` and ``salt`` then stand nowhere
+# else, ``target`` only where the database joins it, and the tags find them. Entries of earlier versions are clear until they
+# are sealed.
 audit_entries = Table(
     "audit_entries",
     metadata,
     AuditEntryColumns,
     UniqueConstraint("number"),
     index_where("ix_audit_entries_unsequenced", "at", "id", where="number IS NULL"),
-    Index("ix_audit_entries_target", "target", "at", "id"),
-    Index("ix_audit_entries_actor", "actor", "at", "id"),
+    CheckConstraint(
+        "(sealed IS NULL) = (key_id IS NULL) AND (sealed IS NULL) = (actor IS NOT NULL) "
+        "AND (sealed IS NULL) = (detail IS NOT NULL) AND (sealed IS NULL) = (salt IS NOT NULL) "
+        "AND (sealed IS NULL) = (actor_tag IS NULL) AND (sealed IS NULL OR purpose IS NULL)",
+        name="sealed",
+    ),
+    index_where("ix_audit_entries_clear", "id", where="sealed IS NULL"),
+    index_where("ix_audit_entries_target", "target", "at", "id", where="target IS NOT NULL"),
+    index_where("ix_audit_entries_actor", "actor", "at", "id", where="actor IS NOT NULL"),
+    index_where("ix_audit_entries_target_tag", "target_tag", "at", "id", where="target_tag IS NOT NULL"),
+    Index("ix_audit_entries_actor_tag", "actor_tag", "at", "id"),
     Index("ix_audit_entries_at", "at", "id"),
 )
 

@@ -17,6 +17,7 @@ from recvault.adapters.database.factors import SqlFactors
 from recvault.adapters.database.federation import SqlFederation
 from recvault.adapters.database.holds import SqlHolds
 from recvault.adapters.database.invitations import SqlInvitations
+from recvault.adapters.database.log_seals import LogSeals
 from recvault.adapters.database.notices import SqlNotices
 from recvault.adapters.database.passkeys import SqlPasskeys
 from recvault.adapters.database.period_keys import SqlPeriodKeys
@@ -33,8 +34,9 @@ from recvault.adapters.database.settings import SqlSettings
 class SqlUnitOfWork:
     """Implements the port's ``UnitOfWork``; begun and ended by :class:`engine.SqlDatabase`."""
 
-    def __init__(self, session: Session, *, clock: Callable[[Session], datetime]) -> None:
+    def __init__(self, session: Session, *, clock: Callable[[Session], datetime], seals: LogSeals | None) -> None:
         self._session = session
+        self._seals = seals
         self._clock = clock
 
     @cached_property
@@ -80,7 +82,7 @@ class SqlUnitOfWork:
     @cached_property
     def audit(self) -> SqlAuditLog:
         """Audit entries and their chain."""
-        return SqlAuditLog(self._session)
+        return SqlAuditLog(self._session, seals=self._seals)
 
     @cached_property
     def accounts(self) -> SqlAccounts:
@@ -135,7 +137,7 @@ class SqlUnitOfWork:
     @cached_property
     def retention(self) -> SqlRetention:
         """Statutory overrides, ended purposes, facts of rows."""
-        return SqlRetention(self._session)
+        return SqlRetention(self._session, log=self.audit)
 
     @cached_property
     def listening(self) -> SqlListening:

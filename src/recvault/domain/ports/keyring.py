@@ -7,6 +7,7 @@ once all of them have confirmed that; a replica is live until it is taken off th
 
 Key ids: ``day/2026-11-22/1`` and ``frozen/2026-11/1`` (kind WRAP: day and frozen-month keys with their generation),
 ``backup/2026-11-22/1`` (kind WRAP: the backup of that day, the how-many-eth),
+``log-entries/2026-11``, ``log-kept/2026-11`` and ``log-counts/2026-11`` (MAC: entries of the audit log, by month),
 ``edge/2026-11`` (X25519), ``index/1`` (MAC), ``factors/1`` (WRAP) and ``sign-in/1`` (MAC),
 ``sign/certificate/1``, ``sign/ledger/1``, ``sign/audit/1`` (Ed25519).
 """

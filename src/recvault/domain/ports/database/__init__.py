@@ -29,6 +29,8 @@ from recvault.domain.ports.database.passkeys import Passkeys
 from recvault.domain.ports.database.register import Register
 from recvault.domain.ports.database.restoration import Restoration
 from recvault.domain.ports.database.retention import RetentionRecords
+from recvault.domain.ports.keyring import Keyring
+from recvault.domain.ports.system import Entropy
 
 __all__ = [
     "Accounts",
@@ -139,6 +141,10 @@ class Database(Protocol):
     def guard(self, judge: Judge) -> None:
         """From here on each connection's database is judged once, before it is first used: one that was put back or lags
         serves nothing (DatabaseBehind) until it has been replayed."""
+
+    def seal_log(self, keyring: Keyring, entropy: Entropy) -> None:
+        """From here on entries of the log are sealed and opened with keys of this keyring. Before, none is written
+        (AuditFailure)."""
 
     def unjudged(self) -> AbstractContextManager[None]:
         """This thread's units go unjudged within the block: for the replay, and for looking at what is wrong."""

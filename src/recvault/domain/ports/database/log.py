@@ -21,8 +21,9 @@ class Waiting:
     leaf: bytes
 
 
-RawEntry = tuple[int, bytes, str]
-"""An entry as the database holds it: its index, its salt, and the canonical text of what stands in its columns."""
+RawEntry = tuple[int, bytes]
+"""An entry as the database holds it: its index, and its salt followed by its canonical text; nothing where its seal does
+not open."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,8 @@ class AuditLog(Protocol):
     """Entries, the tiles of the tree over their leaves, published checkpoints."""
 
     def append(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
-        """Writes entries, each with what its leaf says and without a number, in this transaction."""
+        """Writes entries, each with what its leaf says and without a number, in this transaction, sealed under keys of their
+        month. AuditFailure without a keyring, KeyringError when it gives no key: then nothing is written."""
 
     def waiting(self, limit: int) -> list[Waiting]:
         """Committed entries without a number, by (at, id)."""
@@ -85,6 +87,12 @@ class AuditLog(Protocol):
 
     def beyond(self, size: int) -> int | None:
         """The first index from ``size`` on that an entry has; None as long as nobody put one in."""
+
+    def seal_clear(self, limit: int) -> int:
+        """Seals entries that earlier versions wrote in clear, at most ``limit``; how many it looked at, 0 when all are."""
+
+    def any_under(self, key_id: str) -> bool:
+        """Whether an entry stands under a log key, or one of its month waits to be sealed."""
 
     def end(self, entry_ids: Collection[str], *, said_in: str) -> list[int]:
         """Takes sequenced entries out; their leaves stay. Their indexes in order; what has none is left."""
