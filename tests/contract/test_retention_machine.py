@@ -475,13 +475,13 @@ def run(database: Callable[[FixedClock], SqlDatabase], examples: int) -> None:
     )
 
 
-@pytest.mark.timeout(0 if EXAMPLES > 5 else 300)
+@pytest.mark.timeout(0 if EXAMPLES > 5 else 900)
 def test_the_promise_holds_on_sqlite() -> None:
     run(lambda clock: steady_database("sqlite://", clock), EXAMPLES)
 
 
 @pytest.mark.postgresql
-@pytest.mark.timeout(0 if EXAMPLES > 5 else 300)
+@pytest.mark.timeout(0 if EXAMPLES > 5 else 900)
 def test_the_promise_holds_on_postgresql(pg_url: str) -> None:
     def opened(clock: FixedClock) -> SqlDatabase:
         database = steady_database(pg_url, clock)

@@ -34,7 +34,7 @@ class Provider:
 
     def register(self, issuer: str, **metadata: Any) -> dict[str, Any]:
         """A new client with this metadata; what the issuer knows of it, its id and secret among that."""
-        answer = httpx.post(f"{issuer}/reg", json={"response_types": ["code"], **metadata}, timeout=10)
+        answer = httpx.post(f"{issuer}/reg", json={"response_types": ["code"], **metadata}, timeout=60)
         assert answer.status_code == 201, answer.text
         found: dict[str, Any] = answer.json()
         return found
@@ -69,7 +69,7 @@ def _library() -> Path:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=110,
+                timeout=500,
             )
             if done.returncode:
                 raise MissingServer(f"npm could not install {PACKAGE} {VERSION}; see that it reaches its registry")

@@ -62,6 +62,6 @@ def new_token(base: Path, label: str = "recvault") -> SoftToken:
         env={**os.environ, "SOFTHSM2_CONF": str(token.configuration)},
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=120,
     )
     return token

@@ -228,7 +228,7 @@ def wav(samples: bytes, *, rate: int = 8000) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body) + len(samples)) + body + samples
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Waits until the condition holds; fails after a while."""
     end = time.monotonic() + seconds
     while not condition():

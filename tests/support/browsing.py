@@ -75,7 +75,7 @@ def text(page: Page) -> str:
     return page.inner_text("main")
 
 
-def wait(page: Page, holds: str, seconds: float = 15) -> None:
+def wait(page: Page, holds: str, seconds: float = 60) -> None:
     """Until a function of the audio element holds. (Playwright's own way needs eval, which the page's policy forbids.)"""
     end = time.monotonic() + seconds
     while not page.evaluate(f"({holds})(document.querySelector('audio'))"):

@@ -66,7 +66,7 @@ def traced(command: Sequence[str | Path], *, record: Path, cwd: Path, env: dict[
     options = ["-f", "-y", "-xx", "-s", "16777216", "-e", f"trace={_WATCHED}", "-o", str(record)]
     done = subprocess.run(
         ["strace", *options, *map(str, command)],
-        cwd=cwd, env=env, check=False, capture_output=True, text=True, timeout=110, stdin=subprocess.DEVNULL,
+        cwd=cwd, env=env, check=False, capture_output=True, text=True, timeout=500, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return list(_calls(record.read_text("ascii").splitlines()))

@@ -31,8 +31,8 @@ class Browser:
 
     def __post_init__(self) -> None:
         own = f"http://127.0.0.1:{self.served.port}"
-        self.archive = httpx.Client(base_url=own, headers={"Origin": own}, timeout=20, verify=False)
-        self.issuer = httpx.Client(timeout=20, verify=False)
+        self.archive = httpx.Client(base_url=own, headers={"Origin": own}, timeout=120, verify=False)
+        self.issuer = httpx.Client(timeout=120, verify=False)
 
     def sign_in(self, name: str, account: str, **told: str | list[str]) -> httpx.Response:
         """The whole way; the archive's last answer."""

@@ -76,7 +76,7 @@ class Machine:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=500,
         )
         assert done.returncode == 0, done.stderr.decode()
         self.said.append(done.stderr)
@@ -99,7 +99,7 @@ class Machine:
             )
         try:
             hooks = {"response": [self._heard]}
-            with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, event_hooks=hooks) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120, event_hooks=hooks) as client:
                 self._await(client, process, log)
                 yield client
         finally:
@@ -112,7 +112,7 @@ class Machine:
             self.said.append(self.log)
 
     def _await(self, client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             try:
@@ -337,10 +337,10 @@ def mistakes(made: Machine, client: httpx.Client, recent: str) -> None:
     search = {"purpose": "verification", "cursor": PASSING["cursor"]}
     refused.append(client.post("/v1/communications/search", json=search, headers=vera))
     assert [answer.status_code for answer in refused if not 400 <= answer.status_code < 500] == []
-    with socket.create_connection(("127.0.0.1", made.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", made.port), timeout=60) as connection:
         connection.sendall(f"{PASSING['raw line']} no http\r\n\r\n".encode())
         connection.recv(1000)
-    with socket.create_connection(("127.0.0.1", made.port), timeout=10) as connection:  # cut off in the middle
+    with socket.create_connection(("127.0.0.1", made.port), timeout=60) as connection:  # cut off in the middle
         head = f"POST /v1/communications HTTP/1.1\r\nHost: x\r\nAuthorization: {pbx['Authorization']}\r\n"
         head += f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 99999\r\n\r\n"
         connection.sendall(head.encode() + multipart(("metadata", metadata("cut-2", datetime.now(UTC))))[:-20])

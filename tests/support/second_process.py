@@ -59,7 +59,7 @@ def go(process: subprocess.Popen[str]) -> None:
 
 def reported(process: subprocess.Popen[str]) -> dict[str, Any]:
     """What it did; its traceback when it failed."""
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=500)
     assert process.returncode == 0, err
     report: dict[str, Any] = json.loads(out)
     return report

@@ -61,7 +61,7 @@ class ServerProcess(Served):
             "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
             "Content-Length": str(len(head) + length + len(tail)),
         }
-        return self.client.post("/v1/communications", content=body(), headers=headers, timeout=100)
+        return self.client.post("/v1/communications", content=body(), headers=headers, timeout=500)
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def served(parts: Parts, directory: Path, *, file_limit: int | None = None) -> I
             port = int(process.stdout.readline())
             # What the server logs is read away, or it would stop when the pipe is full.
             threading.Thread(target=process.stdout.read, daemon=True).start()
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
                 yield ServerProcess(port=port, client=client, process=process)
         finally:
             process.kill()

@@ -45,7 +45,7 @@ class Served:
             f"POST /v1/communications HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {announced}\r\n\r\n"
         )
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(head.encode() + body)
             connection.shutdown(socket.SHUT_WR)
             answer = b""
@@ -72,7 +72,7 @@ def serve(archive: Archive, port: int = 0) -> Iterator[Served]:
     server = uvicorn.Server(uvicorn.Config(create_app(archive), log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
         while not server.started:
             thread.join(0.01)
         yield Served(port=port, client=client)

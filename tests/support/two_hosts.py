@@ -41,7 +41,7 @@ class Host:
     def run(self, *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words), cwd=cwd, env=environment(), check=False, capture_output=True, text=True,
-            timeout=110, stdin=subprocess.DEVNULL,
+            timeout=500, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def start(self, *words: str | Path, cwd: Path, log: Path) -> subprocess.Popen[bytes]:

@@ -45,6 +45,7 @@ def visit(browser: Browser, base: str) -> Iterator[Visit]:
     def new(who: str | None = None, *, language: str = "fi", narrow: bool = False, javascript: bool = True) -> Watched:
         size: ViewportSize = {"width": 360, "height": 740} if narrow else {"width": 1280, "height": 800}
         context = browser.new_context(viewport=size, java_script_enabled=javascript)
+        context.set_default_timeout(120_000)
         context.add_cookies([{"name": "lang", "value": language, "url": base}])
         watched = Watched(context.new_page(), base)
         opened.append(watched)

@@ -59,7 +59,7 @@ def finish_segment(at: Cluster, directory: Path) -> None:
     at.query("CREATE TABLE IF NOT EXISTS nothing (at timestamptz)")
     before = {path.name for path in directory.iterdir() if "." not in path.name}
     at.query("SELECT pg_switch_wal()")
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not {path.name for path in directory.iterdir() if "." not in path.name} - before:
         assert time.monotonic() < end, "no segment was finished"
         time.sleep(0.1)

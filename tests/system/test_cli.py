@@ -481,7 +481,7 @@ def verify_elsewhere(shell: Shell, communication: str) -> None:
 
     def verify(*words: str) -> subprocess.CompletedProcess[str]:
         program = [sys.executable, "-m", "recvault", "certificate", "verify", *words]
-        return subprocess.run(program, cwd=elsewhere, env={}, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(program, cwd=elsewhere, env={}, capture_output=True, text=True, check=False, timeout=500)
 
     genuine = verify("c.json", "--key", "key.pem", "--json")
     assert genuine.returncode == 0, genuine.stderr

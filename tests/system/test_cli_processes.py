@@ -30,7 +30,7 @@ def recvault(home: Path, *words: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -70,7 +70,7 @@ def lines(home: Path) -> list[dict[str, object]]:
 
 
 def eventually(home: Path, process: subprocess.Popen[bytes], event: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not any(line.get("event") == event for line in lines(home)):
         assert process.poll() is None, (home / "log").read_text("utf-8")
         assert time.monotonic() < deadline

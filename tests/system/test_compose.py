@@ -38,7 +38,7 @@ def composed() -> dict[str, Any]:
         "--profile",
         "commands",
     ]
-    done = subprocess.run([*command, "config"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([*command, "config"], capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr
     # The same package brings Debian's own reader of YAML.
     reader = [
@@ -46,7 +46,7 @@ def composed() -> dict[str, Any]:
         "-c",
         "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))",
     ]
-    read = subprocess.run(reader, input=done.stdout, capture_output=True, text=True, check=True, timeout=60)
+    read = subprocess.run(reader, input=done.stdout, capture_output=True, text=True, check=True, timeout=500)
     return dict(json.loads(read.stdout))
 
 
@@ -114,7 +114,7 @@ def test_setup_makes_secrets_that_the_program_takes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_the_store_of_the_compose_file_starts_takes_an_object_and_stops(ceph: Ceph, tmp_path: Path) -> None:
     """Its script, run here instead of in its container. The suite's own Ceph shows that the programs are there."""
     for name in ("access-key", "secret-key"):

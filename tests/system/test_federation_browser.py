@@ -49,6 +49,7 @@ def desk(oidc_provider: Provider, tmp_path: Path) -> Iterator[str]:
 
 def test_in_by_the_issuer_and_out_again_in_both_places(desk: str, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, java_script_enabled=False)
+    context.set_default_timeout(120_000)
     page = context.new_page()
     blocked: list[str] = []
     page.on("console", lambda message: blocked.append(message.text) if "policy" in message.text.lower() else None)

@@ -134,7 +134,7 @@ class Machine:
 
 
 def _shell(line: str) -> tuple[int, str]:
-    ran = subprocess.run(["sh", "-euc", line], capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(["sh", "-euc", line], capture_output=True, text=True, timeout=500, check=False)
     return ran.returncode, ran.stdout + ran.stderr
 
 

@@ -29,7 +29,7 @@ class Shell:
         done = subprocess.run(
             [sys.executable, "-m", "recvault", *words],
             cwd=self.home, env=plain | mail, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=60,
+            timeout=500,
         )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -40,7 +40,7 @@ class Shell:
         done = subprocess.run(
             [sys.executable, "-m", "recvault", "doctor", "--json"],
             cwd=self.home, env=plain | mail, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=60,
+            timeout=500,
         )  # fmt: skip
         (finding,) = [one for one in json.loads(done.stdout)["findings"] if one["part"] == "mail"]
         return dict(finding)

@@ -32,7 +32,7 @@ from tests.support.power_programs import CONTENT, ENTRIES, KEYS, NAMES, keyring
 ROOT = Path(__file__).parents[2]
 Look = Callable[[list[str]], None]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(autouse=True)

@@ -47,12 +47,12 @@ class Site:
             "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
         }
         body = multipart(("metadata", told), ("content", WAVE + ref.encode()))
-        return httpx.post(f"http://127.0.0.1:{self.port}/v1/communications", content=body, headers=headers, timeout=30)
+        return httpx.post(f"http://127.0.0.1:{self.port}/v1/communications", content=body, headers=headers, timeout=120)
 
     def faults(self) -> dict[str, str]:
         """What keeps the server from being ready; everything while it does not listen."""
         try:
-            found: dict[str, str] = httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=30).json()["faults"]
+            found: dict[str, str] = httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=120).json()["faults"]
         except httpx.TransportError:
             return {"server": "down"}
         return found

@@ -269,7 +269,7 @@ def test_a_whole_object_that_was_lost_behind_a_forged_confirmation_is_noticed_by
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_store_that_takes_half_a_minute_is_waited_for(tmp_path: Path, ceph: Ceph) -> None:
     with behind_the_proxy(tmp_path, ceph, versioned=False, read_timeout=45.0) as slow:
         slow.served.client.timeout = httpx.Timeout(60)
@@ -280,7 +280,7 @@ def test_a_store_that_takes_half_a_minute_is_waited_for(tmp_path: Path, ceph: Ce
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("size", ["whole", "in parts"])
 def test_a_store_that_never_answers_is_given_up_before_the_hook_gives_up(tmp_path: Path, ceph: Ceph, size: str) -> None:
     """With the shipped time-out and retries; the abort of what was begun hangs as well."""

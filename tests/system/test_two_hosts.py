@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 PORT, TLS_PORT = 8470, 8443
 CALLS = 300
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @dataclass

@@ -45,7 +45,7 @@ def room(browser: Browser) -> Iterator[Room]:
         context = browser.new_context(viewport=size)
         context.add_cookies([{"name": "lang", "value": "fi", "url": base}])
         watched = Watched(context.new_page(), base)
-        watched.page.set_default_timeout(20_000)
+        watched.page.set_default_timeout(120_000)
         keys = context.new_cdp_session(watched.page)
         keys.send("WebAuthn.enable")
         options = {

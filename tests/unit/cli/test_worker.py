@@ -29,7 +29,7 @@ def world() -> World:
 
 
 def eventually(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not look():
         assert time.monotonic() < deadline
         time.sleep(0.02)
