@@ -13,8 +13,17 @@ from recvault.adapters.root_keyfile import RootKeyFile
 from recvault.domain.access import Role
 from recvault.domain.approvals import ProposalState
 from recvault.domain.audit import Act
-from recvault.domain.errors import Conflict, Forbidden, KeyDestroyed, KeyringError, LedgerFailure, Unavailable
+from recvault.domain.errors import (
+    AuditFailure,
+    Conflict,
+    Forbidden,
+    KeyDestroyed,
+    KeyringError,
+    LedgerFailure,
+    Unavailable,
+)
 from recvault.domain.ledger import LedgerKind
+from recvault.domain.log_query import LogQuery
 from tests.support.archives import World
 from tests.support.interruptions import CALL, hold
 from tests.unit.services.test_restore import Bench, bench  # noqa: F401 - a fixture
@@ -122,7 +131,10 @@ def test_a_keyring_put_back_in_all_places_serves_nothing_until_it_is_taken(bench
         again.archive.keyring_age.require_newest()
         again.archive.audit.sequence()
         with again.archive.database.read() as unit:
-            assert Act.KEYS_RESTORED in {one.entry.act for one in unit.audit.read(0, 1000)}
+            told = unit.audit.search(LogQuery(acts=frozenset({Act.KEYS_RESTORED})))
+            assert [one.entry.actor for one in told] == ["system:operator"]
+            with pytest.raises(AuditFailure, match="older than the database"):
+                unit.audit.read(0, 1000)  # the entries of the months whose keys went with the newer keyring
 
 
 def test_a_keyring_that_only_misses_what_the_ledger_acknowledged_is_noticed_too(bench: Bench) -> None:  # noqa: F811
