@@ -25,7 +25,7 @@ from recvault.domain.accounts import PeriodKey
 from recvault.domain.audit import Act
 from recvault.domain.backups import VERIFIED
 from recvault.domain.communication import Attention
-from recvault.domain.errors import Conflict, InvalidInput, NotFound
+from recvault.domain.errors import Conflict, InvalidInput, KeyDestroyed, NotFound
 from recvault.domain.ledger import LedgerKind
 from recvault.domain.period_keys import KeyStanding, KeyState, WaitLimits, WrappedKey, dies_by, may_die, state_of
 from recvault.domain.ports.database import Database, UnitOfWork
@@ -200,7 +200,12 @@ class KeyEnds:
         wrapping = [aside.submit(self._rewrapped, key.key_id, new, part) for part in parts]
         moved = 0
         for part, wrapped in zip(parts, wrapping, strict=True):
-            rewrapped = wrapped.result()
+            try:
+                rewrapped = wrapped.result()
+            except KeyDestroyed:
+                if self._under(key, after=""):
+                    raise
+                break  # another worker was quicker: nothing is left under the key, and it has ended
             self._tell_damaged(key.key_id, [one for one in _ids(part) if one not in rewrapped])
             moved += self._put(key.key_id, new, rewrapped, now) if rewrapped else 0
         return moved

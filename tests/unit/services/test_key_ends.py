@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -21,6 +22,7 @@ from recvault.domain.ledger import LedgerKind
 from recvault.domain.period_keys import KeyState, WaitLimits, may_die
 from recvault.services import key_ends
 from recvault.services.keys_ahead import ends_of_contacts
+from recvault.services.purge import PurgeReport
 from recvault.services.retrieve import KeyCache
 from tests.support.archives import Parts, World, make_world, memory_parts
 from tests.support.troubled_keyring import Killed, TroubledKeyring
@@ -207,6 +209,46 @@ def test_a_day_that_nothing_left_alive_loses_its_key_at_once(world: World) -> No
     world.later(days=190)
     report = world.archive.purge.run("worker-1")
     assert report.destroyed == [gone] and report.keys_destroyed == [f"day/{day}/1"]
+
+
+class Overtaken(TroubledKeyring):
+    """Lets another worker do something just before data keys are re-wrapped, once."""
+
+    first: Callable[[], object] | None = None
+
+    def rewrap_many(
+        self, old_id: str, new_id: str, items: Sequence[tuple[bytes, bytes, bytes]]
+    ) -> Sequence[bytes | None]:
+        overtaking, self.first = self.first, None
+        if overtaking is not None:
+            overtaking()
+        return super().rewrap_many(old_id, new_id, items)
+
+
+def test_another_worker_ends_the_key_while_its_late_items_are_moved() -> None:
+    parts = memory_parts()
+    keyring = parts.keyring = Overtaken(clock=parts.clock, entropy=parts.entropy, cache_seconds=60)
+    world = make_world(parts=parts)
+    with world.archive:
+        gone = world.store("a").id
+        day = day_of(world, gone)
+        world.later(days=190)
+        reports: list[PurgeReport] = []
+        keyring.first = lambda: reports.append(world.archive.purge.run("worker-2"))
+        assert world.archive.key_ends.close_due() == []
+        assert [report.destroyed for report in reports] == [[gone]]
+        assert state(world, f"day/{day}/1") is KeyState.CLOSING
+        world.later(seconds=61)
+        assert world.archive.purge.settle().completed == [gone]
+
+
+def test_a_key_that_is_gone_while_something_lies_under_it_is_told(world: World, keyring: TroubledKeyring) -> None:
+    lost = world.store("a").id
+    day = day_of(world, lost)
+    world.later(days=190)
+    keyring.destroy([f"day/{day}/1"])
+    with pytest.raises(KeyDestroyed):
+        world.archive.key_ends.close_due()
 
 
 # --- interrupted
