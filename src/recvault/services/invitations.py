@@ -109,7 +109,7 @@ class Invitations:
         link = f"{self._desk}{PATH}#{secret}"
         if address is None or self._mailing.printed:
             return Issued(user=user, until=now + LIFE, link=link)
-        words = notice_texts.LANGUAGES.get(user.language, notice_texts.EN)
+        words = notice_texts.LANGUAGES.get(user.language, notice_texts.LANGUAGES["en"])
         text = notice_texts.invitation_mail(words, link=link, until=now + LIFE, zone=self._zone)
         (mail,) = self._mailing.letters((address,), *text)
         self._mailing.send(mail, confidential=True)
