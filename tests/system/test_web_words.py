@@ -25,7 +25,7 @@ from recvault.interfaces.web import log_words, words
 from recvault.interfaces.web.languages import LANGUAGES, LOCALES, Wording, translations
 
 WEB = Path(recvault.interfaces.web.__file__).parent
-CATALOGUES = sorted((WEB / "translations").glob("*.po"))
+CATALOGUES = sorted(path for path in (WEB / "translations").iterdir() if path.is_dir())
 TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 PLACEHOLDER = re.compile(r"%\(\w+\)s|%s")
@@ -36,18 +36,31 @@ def used() -> set[str]:
     return {message for _, _, message, _, _ in found if isinstance(message, str)}
 
 
-def catalogue(path: Path) -> Catalog:
-    with path.open("rb") as file:
-        return read_po(file, locale=path.stem)
+def parts(folder: Path) -> dict[str, Catalog]:
+    found = {}
+    for path in sorted(folder.glob("*.po")):
+        with path.open("rb") as file:
+            found[path.name] = read_po(file, locale=folder.name)
+    return found
 
 
 def test_every_language_of_the_switch_has_its_words() -> None:
-    assert {path.stem for path in CATALOGUES} | {"en"} == set(LANGUAGES) == set(LOCALES)
+    assert {folder.name for folder in CATALOGUES} | {"en"} == set(LANGUAGES) == set(LOCALES)
 
 
-@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
-def test_a_catalogue_is_complete_and_has_nothing_left_over(path: Path) -> None:
-    messages = {str(message.id): message for message in catalogue(path) if message.id}
+@pytest.mark.parametrize("folder", CATALOGUES, ids=lambda folder: folder.name)
+def test_a_message_stands_in_one_part_of_the_catalogue(folder: Path) -> None:
+    places: dict[str, list[str]] = {}
+    for name, part in parts(folder).items():
+        for message in part:
+            if message.id:
+                places.setdefault(str(message.id), []).append(name)
+    assert {message: names for message, names in places.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("folder", CATALOGUES, ids=lambda folder: folder.name)
+def test_a_catalogue_is_complete_and_has_nothing_left_over(folder: Path) -> None:
+    messages = {str(message.id): message for part in parts(folder).values() for message in part if message.id}
     assert used() - set(messages) == set(), "not translated"
     assert set(messages) - used() == set(), "no longer used"
     for identifier, message in messages.items():

@@ -166,6 +166,7 @@ def _ask_reference(
         communication_id=communication_id,
         purpose=purpose,
         purposes=purposes,
+        may_disclose=page.may(Action.DISCLOSE),
         back=Filters.read_text(fields.get("back", "")),
     )
 

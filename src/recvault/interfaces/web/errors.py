@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from recvault.domain import errors
 from recvault.interfaces.web import words
-from recvault.interfaces.web.languages import Wording, translations
+from recvault.interfaces.web.languages import DEFAULT, Wording, translations
 from recvault.interfaces.web.words import N_
 from recvault.services.grounds import AccessRefused
 
@@ -69,9 +69,12 @@ def sentence(error: Exception, wording: Wording) -> str | None:
     if isinstance(error, AccessRefused):
         return wording.word(words.REFUSALS, error.reason)
     text = str(error)
-    translated = translations(wording.code).gettext(text)
-    known = text in words.SENTENCES or text in OWN
-    return tidy(translated) if known else None
+    return tidy(wording.text(text)) if known(text) else None
+
+
+def known(text: str) -> bool:
+    """Whether a sentence was written for people here: then the catalogue has it, and a test holds every language to it."""
+    return translations(DEFAULT).gettext(text) != text
 
 
 def tidy(text: str) -> str:

@@ -1,6 +1,7 @@
-"""Languages of the page: catalogues read once from their .po files, templates per language, dates, sizes and numbers.
+"""Languages of the desk: catalogues read once from their .po files, templates per language, dates, sizes and numbers.
 
-English is the language of the sources and needs no catalogue; a further language is one more .po file beside ``fi.po``.
+English is the language of the sources and needs no catalogue; a further language is one more folder beside ``fi``, with a
+file for each part of the desk.
 Moments are shown in the archive's own time zone, whatever the browser's.
 """
 
@@ -14,6 +15,7 @@ from functools import cache
 from importlib.resources import files
 
 from babel import dates, numbers
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -40,12 +42,16 @@ _PACKAGE = files("recvault.interfaces.web")
 @cache
 def translations(code: str) -> NullTranslations:
     """The catalogue of a language; for English, the sources themselves."""
-    path = _PACKAGE / "translations" / f"{code}.po"
-    if not path.is_file():
+    folder = _PACKAGE / "translations" / code
+    if not folder.is_dir():
         return NullTranslations()
-    catalogue = read_po(io.BytesIO(path.read_bytes()), locale=code)
+    whole = Catalog(locale=code)
+    for part in sorted(folder.iterdir(), key=lambda file: file.name):
+        if part.name.endswith(".po"):
+            for message in read_po(io.BytesIO(part.read_bytes()), locale=code):
+                whole[message.id] = message
     compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
+    write_mo(compiled, whole)
     compiled.seek(0)
     return Translations(compiled)
 

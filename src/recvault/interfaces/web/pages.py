@@ -23,7 +23,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from recvault.bootstrap import Archive
-from recvault.domain.access import TABLE, Action, Actor, Subject, decide, sees_customer_masked, visible_sets
+from recvault.domain.access import TABLE, Action, Actor, Subject, decide, sees_customer_masked
 from recvault.domain.accounts import User
 from recvault.domain.communication import Communication
 from recvault.domain.errors import NotAuthenticated, RecvaultError, SecondFactorRequired, StepUpRequired
@@ -36,6 +36,7 @@ from recvault.interfaces.http.problems import status_of
 from recvault.interfaces.web import words
 from recvault.interfaces.web.errors import explained
 from recvault.interfaces.web.languages import DEFAULT, LANGUAGES, Wording, templates
+from recvault.interfaces.web.navigation import navigation
 from recvault.interfaces.web.static import address
 from recvault.services.sessions import SignedIn
 
@@ -134,25 +135,8 @@ class Page:
             "break_glass_only": self.archive.local_sign_in.only_break_glass,
             "suspension": self.archive.suspensions.standing(self.now) if signed_in else None,
             "role_begins": self.archive.grants.begins(self.actor.id) if signed_in else None,
-            "shows": {
-                "search": signed_in and bool(visible_sets(self.actor, None, self.now)),
-                "holds": self.may(Action.HOLD_LIST),
-                "approvals": self.may(Action.APPROVAL_LIST),
-                "approvals_waiting": self._to_decide(),
-                "destructions": self.may(Action.CERTIFICATE_READ),
-                "log": self.may(Action.AUDIT_READ),
-                "review": self.may(Action.ACCESS_REVIEW),
-                "disclosures": self.may(Action.DISCLOSE),
-                "roles": self.may(Action.ROLE_GRANT),
-                "break_glass": self.may(Action.BREAK_GLASS),
-            },
+            "navigation": navigation(self) if signed_in else (),
         }
-
-    def _to_decide(self) -> int:
-        """How many proposals of others wait for this person's decision."""
-        if not self.may(Action.APPROVAL_DECIDE):
-            return 0
-        return sum(one.proposed_by != self.actor.id for one in self.archive.approvals.open())
 
 
 def anybody(request: Request) -> Page:

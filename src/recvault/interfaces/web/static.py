@@ -11,8 +11,9 @@ from recvault.domain.errors import NotFound
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _FILES = {
-    name: (files("recvault.interfaces.web") / "static" / name).read_bytes()
-    for name in ("style.css", "page.js", "invitation.js", "passkey.js", "icon.svg")
+    file.name: file.read_bytes()
+    for file in (files("recvault.interfaces.web") / "static").iterdir()
+    if file.name.rpartition(".")[2] in _TYPES
 }
 _ADDRESSES = {name: f"/static/{name}?v={hashlib.sha256(data).hexdigest()[:12]}" for name, data in _FILES.items()}
 
