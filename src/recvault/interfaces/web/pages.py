@@ -61,10 +61,12 @@ PROOF_PAGE = "/prove"
 
 
 class Page:
-    """One request for a page: who asks, in which language, and rendering for them."""
+    """One request for a page: who asks, in which language, and rendering for them. ``complete``: signed in with all that it
+    takes; a page of a half-open session shows no way to others."""
 
-    def __init__(self, request: Request, signed_in: SignedIn | None) -> None:
+    def __init__(self, request: Request, signed_in: SignedIn | None, *, complete: bool = True) -> None:
         self.request = request
+        self.complete = complete
         self.archive: Archive = archive_of(request)
         self.signed_in = signed_in
         self.user: User | None = None if signed_in is None else signed_in.user
@@ -135,7 +137,7 @@ class Page:
             "break_glass_only": self.archive.local_sign_in.only_break_glass,
             "suspension": self.archive.suspensions.standing(self.now) if signed_in else None,
             "role_begins": self.archive.grants.begins(self.actor.id) if signed_in else None,
-            "navigation": navigation(self) if signed_in else (),
+            "navigation": navigation(self) if signed_in and self.complete else (),
         }
 
 
@@ -151,7 +153,7 @@ def signed_in(request: Request) -> Page:
 
 def half_open(request: Request) -> Page:
     """A page of the person behind the session, a second factor proved or not."""
-    return Page(request, half_signed_in(request))
+    return Page(request, half_signed_in(request), complete=False)
 
 
 def proved(request: Request) -> Page:
